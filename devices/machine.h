@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a device may ask of the machine that holds it: interrupts, doorbells and the clean end of
+ * the VM. Implemented by vmm/ on KVM, and by tests/unit/fake_machine.c in memory.
+ *
+ * Every function may be called from any thread, unless it says otherwise.
+ */
+#ifndef NIDUS_DEVICES_MACHINE_H
+#define NIDUS_DEVICES_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct machine;
+
+/* A message-signalled interrupt as the device would write it. */
+struct msi_message {
+	uint64_t address;
+	uint32_t data;
+};
+
+/* Drives a wired interrupt (IOAPIC input) to @level. Several sources of one line must be merged by the caller. */
+void machine_set_irq(struct machine *machine, unsigned int gsi, bool level);
+
+/* Sends one message for @requester now. A message that cannot be delivered is dropped, as on hardware. */
+void machine_send_msi(struct machine *machine, uint16_t requester, const struct msi_message *msi);
+
+/*
+ * A route gives an eventfd to an MSI: whoever writes @eventfd raises it, without a system call per
+ * register or a turn through the VMM. Returns a handle of 0 or more, or -ENOSPC and other negative
+ * errno values. The route starts disabled. Call while the VM is built.
+ */
+int machine_add_msi_route(struct machine *machine, uint16_t requester, int eventfd);
+
+/*
+ * Sets what route @handle sends; NULL disables it: writes to the eventfd are then left uncounted
+ * until it is enabled again. Takes effect before it returns. 0 or negative errno.
+ */
+int machine_set_msi_route(struct machine *machine, int handle, const struct msi_message *msi);
+
+/*
+ * Makes a guest write of @size bytes (1, 2, 4, 8; 0 for any size) at guest-physical @address ring @eventfd without
+ * leaving the kernel, or stops doing so. 0 or negative errno.
+ */
+int machine_set_doorbell(struct machine *machine, uint64_t address, unsigned int size, int eventfd,
+			 bool on);
+
+/* How a VM ended; also what `nidus run` exits with (see vmm/exit.h). */
+enum machine_end {
+	MACHINE_RUNNING = 0,
+	MACHINE_POWEROFF,  /* the guest powered itself off */
+	MACHINE_RESET,	   /* the guest asked for a reset */
+	MACHINE_EXIT_PORT, /* the guest wrote its own status to the exit port */
+	MACHINE_CRASH,	   /* triple fault */
+	MACHINE_ERROR,	   /* the VMM or KVM cannot go on */
+	MACHINE_STOPPED,   /* `nidus stop` */
+	MACHINE_SIGNAL,	   /* SIGTERM and its like */
+};
+
+/* Asks the machine to end; the first reason wins and later ones are ignored. Returns at once. */
+void machine_end(struct machine *machine, enum machine_end reason, unsigned int status);
+
+#endif

@@ -1,0 +1,255 @@
+# shellcheck shell=bash
+# What the lab's tests share: TAP rows, guests in the background, and waiting for what they print.
+#
+# A test is a bash script that sources this file and ends with `done_testing`. It runs as root on a
+# host with KVM (`lab run`), may write below $W, which is forgotten, and finds:
+#   $NIDUS       the program
+#   $KERNEL      our kernel, $INITRD its initramfs (busybox; see guest-tests/linux/initramfs)
+#   $LIMIT       seconds that anything may take; nothing is judged by its speed
+set -u
+
+NIDUS=${NIDUS:-$NIDUS_REPO/build/nidus}
+KERNEL=$NIDUS_KERNEL
+INITRD=$NIDUS_INITRAMFS/guest.cpio
+LIMIT=${LIMIT:-300}
+GROUP=$(basename "$0" .t)
+W=$(mktemp -d "${TMPDIR:-/tmp}/nidus-test.XXXXXX")
+
+rows=0 bad_rows=0
+declare -A PID=()
+clean_up_words=()
+
+# --- Rows ---
+
+note() {
+	sed 's/^/# /' <<<"$*"
+}
+
+ok_row() {
+	rows=$((rows + 1))
+	printf 'ok %d - %s: %s\n' "$rows" "$GROUP" "$1"
+}
+
+bad_row() { # NAME [WHY]...
+	local name=$1
+	shift
+	rows=$((rows + 1)) bad_rows=$((bad_rows + 1))
+	printf 'not ok %d - %s: %s\n' "$rows" "$GROUP" "$name"
+	(($# == 0)) || note "$@"
+}
+
+skip_row() { # NAME REASON
+	rows=$((rows + 1))
+	printf 'ok %d - %s: %s # SKIP %s\n' "$rows" "$GROUP" "$1" "$2"
+}
+
+# is NAME GOT WANT
+is() {
+	if [[ $2 == "$3" ]]; then
+		ok_row "$1"
+	else
+		bad_row "$1" "got:  $2"$'\n'"want: $3"
+		return 1
+	fi
+}
+
+# like NAME TEXT REGEX: bash's extended regular expressions.
+like() {
+	if [[ $2 =~ $3 ]]; then
+		ok_row "$1"
+	else
+		bad_row "$1" "got:  $2"$'\n'"want: $3"
+		return 1
+	fi
+}
+
+# holds NAME COMMAND...: the command succeeds. What it printed explains a failure.
+holds() {
+	local name=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		ok_row "$name"
+	else
+		bad_row "$name" "failed: $*"${said:+$'\n'"$said"}
+		return 1
+	fi
+}
+
+fails() {
+	! "$@"
+}
+
+done_testing() {
+	printf '1..%d\n' "$rows"
+	((bad_rows == 0 && rows > 0))
+	exit
+}
+
+clean_up() {
+	local name words
+	for name in "${!PID[@]}"; do
+		kill -KILL "${PID[$name]}" 2>/dev/null
+	done
+	for words in "${clean_up_words[@]}"; do
+		eval "$words" >/dev/null 2>&1
+	done
+	rm -rf "$W"
+}
+trap clean_up EXIT
+trap 'exit 143' TERM INT
+
+# at_end WORDS: undone when the test ends, in the order given.
+at_end() {
+	clean_up_words+=("$*")
+}
+
+# --- Waiting ---
+
+exec {never}<> <(:)
+
+# until_true COMMAND...: tries again until it succeeds, at most $LIMIT seconds.
+until_true() {
+	local end=$((SECONDS + LIMIT))
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		read -rt 0.1 -u "$never"
+	done
+}
+
+alive() {
+	kill -0 "${PID[$1]}" 2>/dev/null
+}
+
+gone() {
+	! alive "$1"
+}
+
+# lines_or_gone NAME REGEX: it printed the line, or there is nobody left who could.
+line_or_gone() {
+	grep -qaE -- "$2" "$W/$1.out" 2>/dev/null || gone "$1"
+}
+
+# wait_line NAME REGEX: waits until the guest NAME has printed a line.
+wait_line() {
+	until_true line_or_gone "$1" "$2"
+	grep -qaE -- "$2" "$W/$1.out" 2>/dev/null
+}
+
+# finish NAME: waits until it has ended; its exit code is $STATUS then, or 999 if it had to be killed.
+finish() {
+	if until_true gone "$1"; then
+		wait "${PID[$1]}"
+		STATUS=$?
+	else
+		kill -KILL "${PID[$1]}" 2>/dev/null
+		wait "${PID[$1]}" 2>/dev/null
+		STATUS=999
+	fi
+	unset "PID[$1]"
+}
+
+# --- Guests ---
+
+# pack DIR FILE: a cpio archive, which nidus appends to another initramfs.
+pack() {
+	(cd "$1" && find . -mindepth 1 | busybox cpio -o -H newc 2>/dev/null) >"$2"
+}
+
+# script NAME <TEXT: makes $W/NAME.cpio, in which the script is /NAME.
+script() {
+	mkdir -p "$W/$1.d"
+	cat >"$W/$1.d/$1"
+	pack "$W/$1.d" "$W/$1.cpio"
+}
+
+# add_program NAME PATH: puts a program of this host, with its libraries, into the archive of `script`.
+add_program() {
+	local dir=$W/$1.d path
+	mkdir -p "$dir"
+	for path in "$2" $(ldd "$2" | grep -oE '/[^ ]+'); do
+		mkdir -p "$dir$(dirname "$path")"
+		cp -L "$path" "$dir$path"
+	done
+}
+
+# start NAME ARGUMENT...: `nidus run` in the background. What it prints goes to $W/NAME.out and
+# NAME.err; its input is $IN; $VIA is put in front, for namespaces and other users.
+VIA=()
+IN=/dev/null
+start() {
+	local name=$1
+	shift
+	: >"$W/$name.out" >"$W/$name.err"
+	"${VIA[@]}" "$NIDUS" run "$@" <"$IN" >"$W/$name.out" 2>"$W/$name.err" &
+	PID[$name]=$!
+}
+
+# linux NAME ARGUMENT...: our kernel with our initramfs, which does what the script /NAME says (see
+# `script`), and powers off. $PARAMS is added to the kernel's command line.
+PARAMS=
+linux() {
+	local name=$1 script=()
+	shift
+	[[ -e $W/$name.cpio ]] && script=(-i "$W/$name.cpio")
+	start "$name" -k "$KERNEL" -i "$INITRD" "${script[@]}" \
+		-p "console=ttyS0 quiet panic=-1 ${script:+nidus.cmd=\"sh /$name\"} $PARAMS" "$@"
+}
+
+# said NAME KEY: the value in the line "KEY VALUE" that the guest printed last.
+said() {
+	tr -d '\r' <"$W/$1.out" | sed -n "s/^$2 //p" | tail -n 1
+}
+
+# show NAME: the end of what it printed, for the reader of a failure.
+show() {
+	note "$1: $(tail -n 15 "$W/$1.out" | tr -d '\r' | cat -v)"
+	[[ ! -s $W/$1.err ]] || note "$1, stderr: $(tail -n 5 "$W/$1.err")"
+}
+
+# ended NAME CODE ROW: waits for the end of the guest, which has to be this.
+ended() {
+	finish "$1"
+	is "$3" "$STATUS" "$2" || show "$1"
+}
+
+# --- Guests of a few bytes ---
+
+le32() {
+	printf '%02x%02x%02x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255))
+}
+
+# bare FILE CODE: a multiboot kernel that is just this 32-bit code, in hexadecimal; it stands at
+# 0x100060. The file is an ELF header, one program header, the multiboot header, and the code.
+bare() {
+	local code=${2// /} size
+	size=$((0x60 + ${#code} / 2))
+	{
+		printf '7f454c46010101000000000000000000'
+		printf '02000300'
+		le32 1
+		le32 0x100060
+		le32 52
+		le32 0
+		le32 0
+		printf '340020000100000000000000'
+		le32 1
+		le32 0
+		le32 0x100000
+		le32 0x100000
+		le32 $size
+		le32 $size
+		le32 7
+		le32 4096
+		le32 0x1badb002
+		le32 0
+		le32 -0x1badb002
+		printf '%s' "$code"
+	} | xxd -r -p >"$1"
+}
+
+CODE_HALT='fa f4 eb fd'                                     # cli; hlt for ever
+CODE_RESET='b0 fe e6 64 f4 eb fd'                           # the keyboard controller's reset line
+CODE_CRASH='0f 01 1d 68 00 10 00 cc 00 00 00 00 00 00'      # int3 without an IDT
+CODE_PRINT='66 ba f8 03 b0 55 ee b0 0a ee eb f8'            # "U\n" on COM1, for ever
+CODE_READY='66 ba f8 03 b0 55 ee b0 0a ee'                  # "U\n" once
+code_exit() { printf 'b0 %02x e6 f4 f4 eb fd' "$1"; }       # a byte to the exit port

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A machine without KVM, for tests of devices.
+ */
+#include "tests/unit/fake_machine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "devices/base.h"
+
+void machine_set_irq(struct machine *machine, unsigned int gsi, bool level)
+{
+	pthread_mutex_lock(&machine->lock);
+	machine->irq[gsi] = level;
+	pthread_mutex_unlock(&machine->lock);
+}
+
+static void record(struct machine *machine, const struct msi_message *msi)
+{
+	if (machine->msi_count < FAKE_MSIS)
+		machine->msi[machine->msi_count++] = *msi;
+}
+
+void machine_send_msi(struct machine *machine, uint16_t requester, const struct msi_message *msi)
+{
+	(void)requester;
+	pthread_mutex_lock(&machine->lock);
+	record(machine, msi);
+	pthread_mutex_unlock(&machine->lock);
+}
+
+int machine_add_msi_route(struct machine *machine, uint16_t requester, int eventfd)
+{
+	(void)requester;
+	if (machine->no_routes || machine->route_count == FAKE_ROUTES)
+		return -ENOSPC;
+	machine->route[machine->route_count].eventfd = eventfd;
+	return (int)machine->route_count++;
+}
+
+/* Moves what was written to the eventfds into the record. Lock held. */
+static void collect(struct machine *machine)
+{
+	for (unsigned int i = 0; i < machine->route_count; i++) {
+		struct fake_route *route = &machine->route[i];
+		uint64_t count;
+
+		if (route->enabled && read(route->eventfd, &count, sizeof(count)) > 0)
+			record(machine, &route->message);
+	}
+}
+
+int machine_set_msi_route(struct machine *machine, int handle, const struct msi_message *msi)
+{
+	pthread_mutex_lock(&machine->lock);
+	collect(machine);
+	machine->route[handle].enabled = msi;
+	if (msi)
+		machine->route[handle].message = *msi;
+	pthread_mutex_unlock(&machine->lock);
+	return 0;
+}
+
+int machine_set_doorbell(struct machine *machine, uint64_t address, unsigned int size, int eventfd,
+			 bool on)
+{
+	(void)size;
+	if (machine->no_doorbells || (on && machine->bell_count == FAKE_BELLS))
+		return -ENOSPC;
+	if (on) {
+		machine->bell[machine->bell_count++] = (struct fake_bell){ address, eventfd };
+		return 0;
+	}
+	for (unsigned int i = 0; i < machine->bell_count; i++) {
+		if (machine->bell[i].address != address || machine->bell[i].eventfd != eventfd)
+			continue;
+		machine->bell[i] = machine->bell[--machine->bell_count];
+		return 0;
+	}
+	return -ENOENT;
+}
+
+void machine_end(struct machine *machine, enum machine_end reason, unsigned int status)
+{
+	(void)status;
+	machine->end = reason;
+}
+
+static uint8_t *map_ram(uint64_t size)
+{
+	void *host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (host == MAP_FAILED)
+		abort();
+	return host;
+}
+
+struct machine *fake_machine_create(void)
+{
+	static const struct pci_windows windows = {
+		.ecam_base = 0xe0000000,
+		.mem32_base = 0xf0000000,
+		.mem32_size = 0x1000000,
+		.mem64_base = 0x8000000000,
+		.mem64_size = 0x1000000000,
+		.io_base = 0xc000,
+		.io_size = 0x1000,
+		.gsi_base = 16,
+		.gsi_count = 8,
+	};
+	struct machine *machine = calloc(1, sizeof(*machine));
+
+	if (!machine)
+		abort();
+	pthread_mutex_init(&machine->lock, NULL);
+	bus_init(&machine->mmio);
+	bus_init(&machine->pio);
+	machine->ram = (struct ram){
+		.count = 2,
+		.slot = { { 0, FAKE_RAM_LOW, map_ram(FAKE_RAM_LOW) },
+			  { FAKE_RAM_HIGH, FAKE_RAM_MORE, map_ram(FAKE_RAM_MORE) } },
+	};
+	machine->next = 0x1000;
+	if (pci_host_init(&machine->host, machine, &machine->ram, &machine->mmio, &machine->pio,
+			  &windows))
+		abort();
+	return machine;
+}
+
+void fake_machine_destroy(struct machine *machine)
+{
+	pci_host_destroy(&machine->host);
+	bus_destroy(&machine->mmio);
+	bus_destroy(&machine->pio);
+	for (unsigned int i = 0; i < machine->ram.count; i++)
+		munmap(machine->ram.slot[i].host, machine->ram.slot[i].size);
+	pthread_mutex_destroy(&machine->lock);
+	free(machine);
+}
+
+void *fake_ram(struct machine *machine, uint64_t gpa)
+{
+	void *host = ram_ptr(&machine->ram, gpa, 1);
+
+	if (!host)
+		abort();
+	return host;
+}
+
+uint64_t fake_alloc(struct machine *machine, uint64_t size, uint64_t align)
+{
+	uint64_t at = align_up(machine->next, align);
+
+	if (!range_fits(at, size, FAKE_RAM_LOW))
+		abort();
+	machine->next = at + size;
+	memset(fake_ram(machine, at), 0, size);
+	return at;
+}
+
+void fake_write(struct machine *machine, uint64_t address, unsigned int size, uint64_t value)
+{
+	uint64_t one = 1;
+
+	for (unsigned int i = 0; i < machine->bell_count; i++) {
+		if (machine->bell[i].address != address)
+			continue;
+		if (write(machine->bell[i].eventfd, &one, sizeof(one)) < 0)
+			abort();
+		return;
+	}
+	value = htole64(value);
+	bus_write(&machine->mmio, address, &value, size);
+}
+
+uint64_t fake_read(struct machine *machine, uint64_t address, unsigned int size)
+{
+	uint64_t value = 0;
+
+	bus_read(&machine->mmio, address, &value, size);
+	return le64toh(value);
+}
+
+unsigned int fake_take_msis(struct machine *machine, uint32_t data)
+{
+	unsigned int taken = 0, kept = 0;
+
+	pthread_mutex_lock(&machine->lock);
+	collect(machine);
+	for (unsigned int i = 0; i < machine->msi_count; i++) {
+		if (machine->msi[i].data == data)
+			taken++;
+		else
+			machine->msi[kept++] = machine->msi[i];
+	}
+	machine->msi_count = kept;
+	pthread_mutex_unlock(&machine->lock);
+	return taken;
+}
+
+void fake_settle(struct loop *loop)
+{
+	for (unsigned int i = 0; i < 30; i++) {
+		if (loop_turn(loop, false))
+			abort();
+		if (i > 10)
+			poll(NULL, 0, 1);
+	}
+}
+
+bool fake_wait(struct loop *loop, bool (*done)(void *context), void *context)
+{
+	for (unsigned int i = 0; i < 5000 && !done(context); i++) {
+		if (loop_turn(loop, false))
+			abort();
+		if (i > 10)
+			poll(NULL, 0, 1);
+	}
+	return done(context);
+}

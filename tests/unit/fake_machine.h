@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A machine without KVM: RAM, buses and a PCI host bridge in memory, and an implementation of
+ * devices/machine.h that records what devices ask for. Tests play the guest's CPU.
+ */
+#ifndef NIDUS_TESTS_FAKE_MACHINE_H
+#define NIDUS_TESTS_FAKE_MACHINE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/loop.h"
+#include "devices/machine.h"
+#include "devices/pci.h"
+
+#define FAKE_RAM_LOW  (UINT64_C(8) << 20) /* bytes from address 0 on */
+#define FAKE_RAM_HIGH (UINT64_C(1) << 32) /* where the second piece starts */
+#define FAKE_RAM_MORE (UINT64_C(1) << 20) /* and its size */
+#define FAKE_MSIS     256
+#define FAKE_ROUTES   256
+#define FAKE_BELLS    256
+
+struct machine {
+	struct ram ram;
+	struct bus mmio, pio;
+	struct pci_host host;
+	uint64_t next; /* free RAM, for fake_alloc() */
+
+	pthread_mutex_t lock; /* protects what follows */
+	unsigned int msi_count;
+	struct msi_message msi[FAKE_MSIS];
+	unsigned int route_count;
+	struct fake_route {
+		int eventfd;
+		bool enabled;
+		struct msi_message message;
+	} route[FAKE_ROUTES];
+	unsigned int bell_count;
+	struct fake_bell {
+		uint64_t address;
+		int eventfd;
+	} bell[FAKE_BELLS];
+	bool irq[24];
+	enum machine_end end;
+
+	/* What shall go wrong. */
+	bool no_routes, no_doorbells;
+};
+
+struct machine *fake_machine_create(void);
+void fake_machine_destroy(struct machine *machine);
+
+/* Zeroed guest memory; the host address of guest memory. */
+uint64_t fake_alloc(struct machine *machine, uint64_t size, uint64_t align);
+void *fake_ram(struct machine *machine, uint64_t gpa);
+
+/* What a CPU does: doorbells ring their eventfds, everything else goes to the bus. */
+void fake_write(struct machine *machine, uint64_t address, unsigned int size, uint64_t value);
+uint64_t fake_read(struct machine *machine, uint64_t address, unsigned int size);
+
+/* How often the message with @data was sent since the last call for it; routes included. */
+unsigned int fake_take_msis(struct machine *machine, uint32_t data);
+
+/* Turns the loop until it has nothing to do for a while. */
+void fake_settle(struct loop *loop);
+
+/* Turns the loop until *@flag, or for 5 seconds. */
+bool fake_wait(struct loop *loop, bool (*done)(void *context), void *context);
+
+#endif

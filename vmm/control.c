@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The server's side of the control socket; see control.h.
+ *
+ * One epoll descriptor stands for the listener, the clients and a timer, so that the owner has one
+ * thing to wait for. System calls once it is open: epoll_wait, epoll_ctl, accept4, recvfrom,
+ * sendto, timerfd_settime, read, close, clock_gettime (mostly in the vDSO); at the end newfstatat,
+ * unlinkat.
+ */
+#include "vmm/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "devices/base.h"
+#include "devices/log.h"
+
+/* What an event's data says: a client's index, or one of these. */
+enum { EVENT_LISTENER = CONTROL_CLIENTS, EVENT_TIMER, EVENTS };
+
+struct client {
+	int fd;	      /* -1: free */
+	time_t since; /* of the last request, or of its coming */
+};
+
+struct control {
+	int directory_fd; /* O_PATH: the place of the socket, even if it is renamed */
+	int listener;
+	int epoll;
+	int timer; /* ticks every second while there are clients */
+	unsigned int count;
+	struct client client[CONTROL_CLIENTS];
+	dev_t device; /* of the socket in the file system: */
+	ino_t inode;  /* is what is there still ours? */
+	char directory[PATH_MAX];
+	char file[CONFIG_NAME_MAX + sizeof(".sock")];
+	char reply[CONTROL_REPLY_MAX];
+};
+
+static time_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+static void set_timer(struct control *control, bool on)
+{
+	struct itimerspec second = { { on, 0 }, { on, 0 } };
+
+	/* Cannot fail with these arguments; if it did, only the patience would be lost. */
+	timerfd_settime(control->timer, 0, &second, NULL);
+}
+
+static void drop_client(struct control *control, struct client *client)
+{
+	if (client->fd < 0)
+		return;
+	close(client->fd); /* leaves the epoll set by itself */
+	client->fd = -1;
+	if (!--control->count)
+		set_timer(control, false);
+}
+
+static int watch(struct control *control, int fd, unsigned int tag)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = tag };
+
+	return epoll_ctl(control->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+/* A free place, or that of the client that has been silent for longest. */
+static struct client *find_place(struct control *control)
+{
+	struct client *oldest = &control->client[0];
+
+	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++) {
+		struct client *client = &control->client[i];
+
+		if (client->fd < 0)
+			return client;
+		if (client->since < oldest->since)
+			oldest = client;
+	}
+	drop_client(control, oldest);
+	return oldest;
+}
+
+static void accept_client(struct control *control)
+{
+	int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *client;
+
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			log_debug(CONTROL, "cannot accept a client: %s", strerror(errno));
+		return;
+	}
+	client = find_place(control);
+	if (watch(control, fd, (unsigned int)(client - control->client))) {
+		close(fd);
+		return;
+	}
+	client->fd = fd;
+	client->since = now();
+	if (!control->count++)
+		set_timer(control, true);
+}
+
+static void expire_clients(struct control *control)
+{
+	time_t limit = now() - CONTROL_PATIENCE;
+	uint64_t ticks;
+
+	if (read(control->timer, &ticks, sizeof(ticks)) < 0)
+		return;
+	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
+		if (control->client[i].fd >= 0 && control->client[i].since <= limit)
+			drop_client(control, &control->client[i]);
+}
+
+/* Fills control->reply; returns its length. */
+static size_t reply_text(struct control *control, const char *text)
+{
+	return (size_t)snprintf(control->reply, sizeof(control->reply), "%s", text);
+}
+
+static size_t reply_stats(struct control *control, const struct control_ops *ops, void *context,
+			  bool json)
+{
+	FILE *out = fmemopen(control->reply, sizeof(control->reply), "w");
+	bool failed;
+	long end;
+
+	if (!out)
+		return reply_text(control, "error out of memory");
+	fputs("ok\n", out);
+	ops->stats(context, out, json);
+	failed = fflush(out) || ferror(out);
+	end = ftell(out);
+	if (fclose(out) || failed || end < 0)
+		return reply_text(control, "error the counters are too many for one answer");
+	return (size_t)end;
+}
+
+static size_t answer(struct control *control, const char *request, const struct control_ops *ops,
+		     void *context)
+{
+	if (!strcmp(request, "stats"))
+		return reply_stats(control, ops, context, false);
+	if (!strcmp(request, "stats json"))
+		return reply_stats(control, ops, context, true);
+	if (!strcmp(request, "stop")) {
+		ops->stop(context);
+		return reply_text(control, "ok\n");
+	}
+	return reply_text(control, "error unknown request; valid ones: stats, stats json, stop");
+}
+
+static void serve_client(struct control *control, struct client *client,
+			 const struct control_ops *ops, void *context)
+{
+	char request[CONTROL_REQUEST_MAX + 1];
+	ssize_t n = recv(client->fd, request, CONTROL_REQUEST_MAX, MSG_DONTWAIT | MSG_TRUNC);
+	size_t len;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		drop_client(control, client);
+		return;
+	}
+	client->since = now();
+	if (n > CONTROL_REQUEST_MAX) {
+		len = reply_text(control, "error the request is too long");
+	} else {
+		request[n] = '\0';
+		if (n && request[n - 1] == '\n')
+			request[n - 1] = '\0';
+		len = answer(control, request, ops, context);
+	}
+	/* Who asks but does not read has a full buffer some day, and is not waited for. */
+	if (send(client->fd, control->reply, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		drop_client(control, client);
+}
+
+void control_serve(struct control *control, const struct control_ops *ops, void *context)
+{
+	struct epoll_event events[EVENTS];
+	int n = epoll_wait(control->epoll, events, EVENTS, 0);
+
+	for (int i = 0; i < n; i++) {
+		unsigned int tag = events[i].data.u32;
+
+		/* A client's place may have been emptied, or filled anew, by an event before. */
+		if (tag < CONTROL_CLIENTS && control->client[tag].fd >= 0)
+			serve_client(control, &control->client[tag], ops, context);
+		else if (tag == EVENT_LISTENER)
+			accept_client(control);
+		else if (tag == EVENT_TIMER)
+			expire_clients(control);
+	}
+}
+
+int control_fd(const struct control *control)
+{
+	return control->epoll;
+}
+
+const char *control_directory(const struct control *control)
+{
+	return control->directory;
+}
+
+/* Clears the way for bind(): a socket on which nobody listens belongs to a dead VM. */
+static int replace_stale(struct control *control, const char *name, struct config_error *error)
+{
+	int fd = control_connect(control->directory, name);
+
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 || fd == -EAGAIN)
+		return config_fail(error,
+				   "--name: a VM called '%s' runs already; choose another name, or "
+				   "end it: nidus stop %s",
+				   name, name);
+	if (fd == -ECONNREFUSED)
+		unlinkat(control->directory_fd, control->file, 0);
+	return 0;
+}
+
+/* Binds, and remembers which file that made. Returns 0 or negative errno. */
+static int bind_socket(struct control *control)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct stat st;
+
+	if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s",
+			     control->directory, control->file) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	control->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (control->listener < 0 ||
+	    bind(control->listener, (struct sockaddr *)&address, sizeof(address)))
+		return -errno;
+	if (fstatat(control->directory_fd, control->file, &st, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	control->device = st.st_dev;
+	control->inode = st.st_ino;
+	return listen(control->listener, CONTROL_CLIENTS) ? -errno : 0;
+}
+
+static int open_events(struct control *control)
+{
+	int r;
+
+	control->epoll = epoll_create1(EPOLL_CLOEXEC);
+	control->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (control->epoll < 0 || control->timer < 0)
+		return -errno;
+	r = watch(control, control->timer, EVENT_TIMER);
+	return r ? r : watch(control, control->listener, EVENT_LISTENER);
+}
+
+/* The lock is held from the look at the old socket to the new one's listen(). */
+static int open_socket(struct control *control, const char *name, struct config_error *error)
+{
+	int lock = open(control->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (lock < 0 || flock(lock, LOCK_EX))
+		r = -errno;
+	else if (replace_stale(control, name, error))
+		r = -EEXIST;
+	else
+		r = bind_socket(control);
+	if (lock >= 0)
+		close(lock);
+	if (!r)
+		r = open_events(control);
+	if (r && r != -EEXIST)
+		config_fail(error,
+			    "--name: cannot make the control socket '%.600s/%s': %s; set "
+			    "XDG_RUNTIME_DIR to a short path of yours",
+			    control->directory, control->file, strerror(-r));
+	return r;
+}
+
+struct control *control_open(const char *name, struct config_error *error)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int r;
+
+	if (!control) {
+		config_fail(error, "--name: out of memory");
+		return NULL;
+	}
+	control->directory_fd = control->listener = control->epoll = control->timer = -1;
+	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
+		control->client[i].fd = -1;
+	snprintf(control->file, sizeof(control->file), "%.*s.sock", CONFIG_NAME_MAX, name);
+	r = control_name_valid(name) ? 0 : config_fail(error, "--name: bad value '%.200s'", name);
+	if (!r)
+		r = control_find_directory(control->directory, true, error);
+	if (!r) {
+		control->directory_fd =
+			open(control->directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		r = open_socket(control, name, error);
+	}
+	if (!r)
+		return control;
+	control_close(control);
+	return NULL;
+}
+
+static void unlink_socket(const struct control *control)
+{
+	struct stat st;
+
+	if (control->inode &&
+	    !fstatat(control->directory_fd, control->file, &st, AT_SYMLINK_NOFOLLOW) &&
+	    st.st_dev == control->device && st.st_ino == control->inode)
+		unlinkat(control->directory_fd, control->file, 0);
+}
+
+void control_close(struct control *control)
+{
+	if (!control)
+		return;
+	unlink_socket(control);
+	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
+		if (control->client[i].fd >= 0)
+			close(control->client[i].fd);
+	for (int fd = 0; fd < 4; fd++) {
+		int fds[] = { control->listener, control->epoll, control->timer,
+			      control->directory_fd };
+
+		if (fds[fd] >= 0)
+			close(fds[fd]);
+	}
+	free(control);
+}

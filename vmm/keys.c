@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The tables of options, keys and properties; see keys.h.
+ */
+#include "vmm/keys.h"
+
+#include "devices/base.h"
+
+#define FIELD(type, field) offsetof(struct type, field)
+
+static const char *const hugepage_names[] = { "off", "2M", "1G", NULL };
+static const char *const seccomp_names[] = { "kill", "log", "off", NULL };
+
+static const struct key kernel_keys[] = {
+	{ "path", "nidus,kernel", &value_path, .offset = FIELD(vm_config, kernel) },
+};
+
+static const struct key initrd_keys[] = {
+	{ "path", "path", &value_path, .offset = FIELD(initrd_config, path), .metavar = "PATH",
+	  .help = "the file; bare first word" },
+	{ "args", "args", &value_string, .offset = FIELD(initrd_config, args),
+	  .max = CONFIG_CMDLINE_MAX - 1, .metavar = "TEXT",
+	  .help = "the module's command line (multiboot kernels only)" },
+};
+
+static const struct key cmdline_keys[] = {
+	{ "text", "bootargs", &value_string, .offset = FIELD(vm_config, cmdline),
+	  .max = CONFIG_CMDLINE_MAX - 1 },
+};
+
+static const struct key cpus_keys[] = {
+	{ "count", "nidus,count", &value_uint, .offset = FIELD(vm_config, cpus), .min = 1,
+	  .max = CONFIG_CPUS_MAX, .metavar = "N",
+	  .help = "how many, 1 to 64, default 1; bare first word" },
+	{ "cpu", "nidus,cpu", &value_cpu, .offset = FIELD(vm_config, cpu),
+	  .metavar = "host[:-FEATURE]...",
+	  .help = "the host's CPU without these features, as in host:-svm" },
+};
+
+static const struct key memory_keys[] = {
+	{ "size", "reg", &value_size, .offset = FIELD(vm_config, memory), .min = CONFIG_MEMORY_MIN,
+	  .max = CONFIG_MEMORY_MAX, .metavar = "SIZE",
+	  .help = "in MiB or with K, M, G or T behind it; default 512M; bare first word" },
+	{ "hugepages", "nidus,hugepages", &value_choice, .offset = FIELD(vm_config, hugepages),
+	  .choices = hugepage_names, .metavar = "2M|1G|off",
+	  .help = "back it by huge pages of this size; default off" },
+	{ "prefault", "nidus,prefault", &value_flag, .offset = FIELD(vm_config, prefault),
+	  .metavar = "on|off", .help = "allocate all of it before the guest starts" },
+	{ "overcommit", "nidus,overcommit", &value_flag, .offset = FIELD(vm_config, overcommit),
+	  .metavar = "on|off", .help = "allow more than the host has free" },
+};
+
+static const struct key disk_keys[] = {
+	{ "path", "path", &value_path, .offset = FIELD(disk_config, path), .metavar = "PATH",
+	  .help = "raw image or block device; bare first word" },
+	{ "fd", "fd", &value_fd, .offset = FIELD(disk_config, fd), .metavar = "N",
+	  .help = "inherited file descriptor, instead of path" },
+	{ "ro", "read-only", &value_flag, .offset = FIELD(disk_config, readonly),
+	  .metavar = "on|off", .help = "the guest may not write" },
+	{ "direct", "direct", &value_flag, .offset = FIELD(disk_config, direct),
+	  .metavar = "on|off", .help = "bypass the host's page cache (O_DIRECT)" },
+	{ "queues", "queues", &value_uint, .offset = FIELD(disk_config, queues), .min = 1,
+	  .max = CONFIG_QUEUES_MAX, .metavar = "N", .help = "request queues, 1 to 16, default 1" },
+	{ "serial", "serial", &value_serial, .offset = FIELD(disk_config, serial),
+	  .max = CONFIG_SERIAL_MAX, .metavar = "TEXT",
+	  .help = "serial number, at most 20 characters" },
+};
+
+static const struct key net_keys[] = {
+	{ "tap", "tap", &value_name, .offset = FIELD(net_config, tap), .max = 15, .metavar = "NAME",
+	  .help = "existing tap device; bare first word" },
+	{ "fd", "fd", &value_fd, .offset = FIELD(net_config, fd), .metavar = "N",
+	  .help = "inherited file descriptor of a tap, instead of tap" },
+	{ "mac", "local-mac-address", &value_mac, .metavar = "XX:XX:XX:XX:XX:XX",
+	  .help = "the guest's address; default: one that Nidus makes up" },
+	{ "queues", "queues", &value_uint, .offset = FIELD(net_config, queues), .min = 1,
+	  .max = CONFIG_QUEUES_MAX, .metavar = "N",
+	  .help = "pairs of queues, 1 to 16, default 1; more need a multi_queue tap" },
+	{ "offload", "offload", &value_switch, .offset = FIELD(net_config, offload),
+	  .metavar = "on|off", .help = "checksum and segmentation offloads; default on" },
+};
+
+static const struct key stream_keys[] = {
+	{ "to", "to", &value_stream, .metavar = "stdio|off",
+	  .help = "the terminal or nowhere; bare first word" },
+	{ "file", "file", &value_stream_file, .offset = FIELD(stream_config, path),
+	  .metavar = "PATH", .help = "append output to this file; there is no input" },
+};
+
+static const struct key name_keys[] = {
+	{ "name", "nidus,name", &value_name, .offset = FIELD(vm_config, name),
+	  .max = CONFIG_NAME_MAX },
+};
+
+static const struct key rng_keys[] = {
+	{ "rng", "nidus,rng", &value_switch, .offset = FIELD(vm_config, rng) },
+};
+
+static const struct key exit_port_keys[] = {
+	{ "port", "nidus,exit-port", &value_exit_port, .min = 1, .max = 0xffff },
+};
+
+static const struct key seccomp_keys[] = {
+	{ "mode", "nidus,seccomp", &value_choice, .offset = FIELD(vm_config, seccomp),
+	  .choices = seccomp_names },
+};
+
+static const struct key log_keys[] = {
+	{ "levels", "nidus,log", &value_log, .offset = FIELD(vm_config, log) },
+};
+
+#define KEYS(table) .keys = (table), .key_count = ARRAY_SIZE(table)
+#define LIST(type, field, limit)                                                            \
+	.offset = FIELD(vm_config, field), .count_offset = FIELD(vm_config, field##_count), \
+	.stride = sizeof(struct type), .max = (limit), .init = config_##field##_init
+
+const struct group groups[] = {
+	{ .option = { "kernel", NULL, 'k', ARGUMENT_REQUIRED, "PATH",
+		      "what to boot: bzImage, vmlinux (PVH) or multiboot ELF" },
+	  .node = "/chosen",
+	  .whole = true,
+	  KEYS(kernel_keys) },
+	{ .option = { "initrd", NULL, 'i', ARGUMENT_REQUIRED, "PATH[,args=TEXT]",
+		      "initial RAM disk or multiboot module; may be repeated" },
+	  .node = "initrd",
+	  .compatible = "nidus,initrd",
+	  KEYS(initrd_keys),
+	  LIST(initrd_config, initrd, CONFIG_INITRDS) },
+	{ .option = { "cmdline", "params", 'p', ARGUMENT_REQUIRED, "TEXT", "kernel command line" },
+	  .node = "/chosen",
+	  .whole = true,
+	  KEYS(cmdline_keys) },
+	{ .option = { "cpus", NULL, 'c', ARGUMENT_REQUIRED, "N[,KEY=VALUE]", "virtual CPUs" },
+	  .node = "/cpus",
+	  KEYS(cpus_keys) },
+	{ .option = { "memory", "mem", 'm', ARGUMENT_REQUIRED, "SIZE[,KEY=VALUE]...",
+		      "guest memory" },
+	  .node = "/memory@0",
+	  KEYS(memory_keys) },
+	{ .option = { "disk", NULL, 'd', ARGUMENT_REQUIRED, "PATH[,KEY=VALUE]...",
+		      "virtio disk; may be repeated" },
+	  .node = "disk",
+	  .compatible = "nidus,disk",
+	  KEYS(disk_keys),
+	  LIST(disk_config, disk, CONFIG_DISKS) },
+	{ .option = { "net", "network", 'n', ARGUMENT_REQUIRED, "tap=NAME|fd=N[,KEY=VALUE]...",
+		      "virtio network card; may be repeated" },
+	  .node = "net",
+	  .compatible = "nidus,net",
+	  KEYS(net_keys),
+	  LIST(net_config, net, CONFIG_NETS) },
+	{ .option = { "serial", NULL, 0, ARGUMENT_REQUIRED, "stdio|off|file=PATH",
+		      "first serial port (ttyS0); default stdio" },
+	  .node = "/serial",
+	  .one_key = true,
+	  .offset = FIELD(vm_config, serial),
+	  KEYS(stream_keys) },
+	{ .option = { "console", NULL, 0, ARGUMENT_REQUIRED, "stdio|off|file=PATH",
+		      "virtio console (hvc0); default off" },
+	  .node = "/console",
+	  .one_key = true,
+	  .offset = FIELD(vm_config, console),
+	  KEYS(stream_keys) },
+	{ .option = { "rng", NULL, 0, ARGUMENT_OPTIONAL, "on|off",
+		      "virtio entropy source; default on" },
+	  .node = "/",
+	  .whole = true,
+	  KEYS(rng_keys) },
+	{ .option = { "exit-port", NULL, 0, ARGUMENT_OPTIONAL, "on|off|PORT",
+		      "I/O port that ends the VM with the guest's status; default off, on: 0xf4" },
+	  .node = "/",
+	  .whole = true,
+	  KEYS(exit_port_keys) },
+	{ .option = { "name", NULL, 0, ARGUMENT_REQUIRED, "NAME",
+		      "name for stats, stop and list; without one there is no control socket" },
+	  .node = "/",
+	  .whole = true,
+	  KEYS(name_keys) },
+	{ .option = { "seccomp", NULL, 0, ARGUMENT_REQUIRED, "kill|log|off",
+		      "what an unlisted system call does; default kill" },
+	  .node = "/",
+	  .whole = true,
+	  KEYS(seccomp_keys) },
+	{ .option = { "log", NULL, 0, ARGUMENT_REQUIRED, "[MODULE=]LEVEL,...",
+		      "what to report on stderr: error, warn, info or debug; default warn" },
+	  .node = "/",
+	  .whole = true,
+	  KEYS(log_keys) },
+};
+
+const unsigned int group_count = ARRAY_SIZE(groups);
+
+_Static_assert(ARRAY_SIZE(groups) <= GROUPS_MAX, "sets of groups are 64-bit masks");

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The guest's RAM: one memfd, mapped once, seen by the guest below and above the PCI hole.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/memfd.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "devices/base.h"
+#include "devices/log.h"
+#include "vmm/layout.h"
+#include "vmm/vm.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+struct backing {
+	uint64_t page;
+	unsigned int flags;
+	const char *name;
+};
+
+static const struct backing backings[] = {
+	[HUGEPAGES_NONE] = { PAGE_SIZE_4K, 0, "4K" },
+	[HUGEPAGES_2M] = { 2 * MIB, MFD_HUGETLB | MFD_HUGE_2MB, "2M" },
+	[HUGEPAGES_1G] = { GIB, MFD_HUGETLB | MFD_HUGE_1GB, "1G" },
+};
+
+/* MemAvailable of /proc/meminfo in bytes; 0 if it cannot be told. */
+static uint64_t host_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	uint64_t kib = 0;
+	char line[128];
+
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1)
+			break;
+	fclose(file);
+	return kib * KIB;
+}
+
+static uint64_t free_hugepages(const struct backing *backing)
+{
+	char path[128];
+	uint64_t pages = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64
+		 "kB/free_hugepages", backing->page / KIB);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%" SCNu64, &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return pages;
+}
+
+/* Refuses what the host cannot give, before it is asked for. */
+static int check_host(const struct vm_config *config, const struct backing *backing)
+{
+	uint64_t need = align_up(config->memory, backing->page) / backing->page;
+	uint64_t available;
+
+	if (config->hugepages != HUGEPAGES_NONE) {
+		uint64_t pages = free_hugepages(backing);
+
+		if (pages >= need)
+			return 0;
+		log_error(VMM, "--memory: %" PRIu64 " MiB need %" PRIu64 " free %s hugepages, the "
+			  "host has %" PRIu64 "; reserve more in /sys/kernel/mm/hugepages",
+			  config->memory / MIB, need, backing->name, pages);
+		return -ENOMEM;
+	}
+	available = host_available();
+	if (config->overcommit || !available || config->memory <= available)
+		return 0;
+	log_error(VMM, "--memory: %" PRIu64 " MiB are more than the %" PRIu64 " MiB that the host "
+		  "has free; ask for less, or add ',overcommit' to risk it",
+		  config->memory / MIB, available / MIB);
+	return -ENOMEM;
+}
+
+static void fill_slots(struct machine *machine)
+{
+	struct memory *memory = &machine->memory;
+	uint64_t low = min_u64(memory->size, LAYOUT_LOW_RAM_MAX);
+	struct ram *ram = &machine->ram;
+
+	ram->count = 1;
+	ram->slot[0] = (struct ram_slot){ .gpa = 0, .size = low, .host = memory->base };
+	if (memory->size > low) {
+		ram->count = 2;
+		ram->slot[1] = (struct ram_slot){ .gpa = LAYOUT_HIGH_RAM_BASE,
+						  .size = memory->size - low,
+						  .host = (uint8_t *)memory->base + low };
+	}
+}
+
+int memory_acquire(struct machine *machine)
+{
+	const struct vm_config *config = machine->config;
+	const struct backing *backing = &backings[config->hugepages];
+	struct memory *memory = &machine->memory;
+	int rc = check_host(config, backing);
+
+	memory->fd = -1;
+	if (rc)
+		return rc;
+	memory->size = config->memory;
+	memory->mapping = align_up(config->memory, backing->page);
+	memory->fd = memfd_create("nidus-ram", MFD_CLOEXEC | backing->flags);
+	if (memory->fd < 0 || ftruncate(memory->fd, (off_t)memory->mapping) < 0)
+		goto failed;
+	memory->base = mmap(NULL, memory->mapping, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
+	if (memory->base == MAP_FAILED) {
+		memory->base = NULL;
+		goto failed;
+	}
+	/* Where the host allows huge pages for shared memory on advice, ask for them. */
+	if (config->hugepages == HUGEPAGES_NONE)
+		madvise(memory->base, memory->mapping, MADV_HUGEPAGE);
+	madvise(memory->base, memory->mapping, MADV_DONTDUMP);
+	if (config->prefault && madvise(memory->base, memory->mapping, MADV_POPULATE_WRITE) < 0)
+		goto failed;
+	fill_slots(machine);
+	return 0;
+failed:
+	rc = -errno;
+	log_error(VMM, "--memory: %" PRIu64 " MiB of %s pages cannot be allocated: %s",
+		  config->memory / MIB, backing->name, strerror(-rc));
+	memory_release(machine);
+	return rc;
+}
+
+void memory_release(struct machine *machine)
+{
+	struct memory *memory = &machine->memory;
+
+	if (memory->base)
+		munmap(memory->base, memory->mapping);
+	if (memory->fd >= 0)
+		close(memory->fd);
+	memory->base = NULL;
+	memory->fd = -1;
+}

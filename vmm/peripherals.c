@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/peripherals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "devices/base.h"
+#include "devices/chardev.h"
+#include "devices/cmos.h"
+#include "devices/log.h"
+#include "devices/serial.h"
+#include "devices/virtio_blk.h"
+#include "vmm/layout.h"
+#include "vmm/report.h"
+#include "vmm/terminal.h"
+#include "vmm/vm.h"
+
+/* How long the last output may take, when whoever reads it has stopped reading. */
+#define FLUSH_MS 2000
+
+/* A stream of the configuration, opened. */
+struct stream {
+	struct chardev *chardev; /* NULL: off */
+	int file;		 /* ours to close, or -1 */
+};
+
+/* What a host call has to say about what the user asked for. */
+#define ERROR_SIZE 512
+
+struct disk {
+	struct virtio_blk_image image;
+	struct virtio_blk *blk;
+};
+
+struct peripherals {
+	struct machine *machine;
+	struct terminal_escape escape;
+	struct stream serial_stream, console_stream;
+	struct serial serial;
+	struct cmos cmos;
+	unsigned int disk_count;
+	struct disk disk[CONFIG_DISKS];
+	/* Every virtio device, for what is done to all alike. */
+	unsigned int virtio_count;
+	struct virtio_device *virtio[CONFIG_DISKS + CONFIG_NETS + 2];
+};
+
+/* --- Streams --- */
+
+static const char help[] = "\r\nnidus: Ctrl-A x ends the VM, Ctrl-A Ctrl-A sends a Ctrl-A\r\n";
+
+/* Watches what the user types for the way out. */
+static bool typed(void *context, uint8_t byte)
+{
+	struct peripherals *p = context;
+
+	switch (terminal_key(&p->escape, byte)) {
+	case TERMINAL_PASS:
+		return false;
+	case TERMINAL_QUIT:
+		machine_end(p->machine, MACHINE_STOPPED, 0);
+		return true;
+	case TERMINAL_HELP:
+		if (write(STDERR_FILENO, help, sizeof(help) - 1) < 0)
+			log_debug(SERIAL, "help was not shown");
+		return true;
+	case TERMINAL_EAT:
+		break;
+	}
+	return true;
+}
+
+static int stream_open(struct peripherals *p, struct stream *stream,
+		       const struct stream_config *config)
+{
+	bool stdio = config->kind == STREAM_STDIO;
+
+	stream->file = -1;
+	if (config->kind == STREAM_OFF)
+		return 0;
+	if (config->kind == STREAM_FILE) {
+		stream->file = open(config->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+		if (stream->file < 0) {
+			log_error(SERIAL, "%s: cannot be opened for writing: %s", config->path,
+				  strerror(errno));
+			return -errno;
+		}
+	}
+	stream->chardev = chardev_create(p->machine->loop, stdio ? STDIN_FILENO : -1,
+					 stdio ? STDOUT_FILENO : stream->file);
+	if (!stream->chardev)
+		return -ENOMEM;
+	if (stdio && isatty(STDIN_FILENO))
+		chardev_set_filter(stream->chardev, typed, p);
+	return 0;
+}
+
+static void stream_close(struct stream *stream)
+{
+	if (stream->chardev)
+		chardev_destroy(stream->chardev);
+	if (stream->file >= 0)
+		close(stream->file);
+	stream->chardev = NULL;
+	stream->file = -1;
+}
+
+/* --- Disks --- */
+
+static int disk_create(struct peripherals *p, unsigned int index)
+{
+	const struct disk_config *config = &p->machine->config->disk[index];
+	struct virtio_blk_options options = { .path = config->path,
+					      .fd = config->fd,
+					      .readonly = config->readonly,
+					      .direct = config->direct };
+	struct disk *disk = &p->disk[index];
+	char error[ERROR_SIZE] = "", name[16], serial[16];
+	int rc = virtio_blk_open(&disk->image, &options, error, sizeof(error));
+
+	if (rc) {
+		log_error(BLK, "--disk: %s", error);
+		return rc;
+	}
+	snprintf(name, sizeof(name), "disk%u", index);
+	snprintf(serial, sizeof(serial), "nidus-%u", index);
+	disk->blk = virtio_blk_create(&p->machine->pci, p->machine->loop, name, &disk->image,
+				      config->queues, config->serial ? config->serial : serial);
+	if (!disk->blk) {
+		rc = -errno;
+		log_error(BLK, "%s: %s", name, strerror(errno));
+		virtio_blk_close(&disk->image);
+		return rc;
+	}
+	p->virtio[p->virtio_count++] = virtio_blk_device(disk->blk);
+	p->disk_count++;
+	return 0;
+}
+
+/* --- All of them --- */
+
+static int create_platform(struct peripherals *p)
+{
+	struct machine *machine = p->machine;
+	uint64_t high = machine->ram.count > 1 ? machine->ram.slot[1].size : 0;
+	int rc = cmos_init(&p->cmos, &machine->pio, machine->ram.slot[0].size, high);
+
+	if (rc)
+		return rc;
+	return serial_init(&p->serial, machine, &machine->pio, LAYOUT_COM1_BASE, LAYOUT_COM1_GSI,
+			   p->serial_stream.chardev);
+}
+
+int peripherals_create(struct machine *machine)
+{
+	const struct vm_config *config = machine->config;
+	struct peripherals *p = calloc(1, sizeof(*p));
+	int rc;
+
+	if (!p)
+		return -ENOMEM;
+	p->machine = machine;
+	machine->peripherals = p;
+	p->serial_stream.file = p->console_stream.file = -1;
+	rc = stream_open(p, &p->serial_stream, &config->serial);
+	if (!rc)
+		rc = stream_open(p, &p->console_stream, &config->console);
+	if (!rc)
+		rc = create_platform(p);
+	for (unsigned int i = 0; i < config->disk_count && !rc; i++)
+		rc = disk_create(p, i);
+	if (rc)
+		peripherals_destroy(machine);
+	return rc;
+}
+
+void peripherals_destroy(struct machine *machine)
+{
+	struct peripherals *p = machine->peripherals;
+
+	while (p->disk_count-- > 0) {
+		virtio_blk_destroy(p->disk[p->disk_count].blk);
+		virtio_blk_close(&p->disk[p->disk_count].image);
+	}
+	stream_close(&p->console_stream);
+	stream_close(&p->serial_stream);
+	serial_destroy(&p->serial);
+	cmos_destroy(&p->cmos);
+	free(p);
+	machine->peripherals = NULL;
+}
+
+static void stream_finish(struct stream *stream)
+{
+	if (!stream->chardev)
+		return;
+	chardev_stop(stream->chardev);
+	if (chardev_flush(stream->chardev, FLUSH_MS))
+		log_warn(SERIAL, "the guest's last output was not taken and is lost");
+}
+
+void peripherals_quiesce(struct machine *machine)
+{
+	struct peripherals *p = machine->peripherals;
+
+	for (unsigned int i = 0; i < p->virtio_count; i++)
+		virtio_quiesce(p->virtio[i]);
+	stream_finish(&p->serial_stream);
+	stream_finish(&p->console_stream);
+}
+
+static void report_virtio(const struct virtio_device *device, struct report *report)
+{
+	struct virtio_counters counters = virtio_counters_read(device);
+
+	report_open(report, "%s", device->name);
+	report_number(report, "requests", counters.requests);
+	report_number(report, "bytes_in", counters.bytes_in);
+	report_number(report, "bytes_out", counters.bytes_out);
+	report_number(report, "flushes", counters.flushes);
+	report_number(report, "errors", counters.errors);
+	report_number(report, "kicks", counters.kicks);
+	report_number(report, "interrupts", counters.interrupts);
+	report_close(report);
+}
+
+void peripherals_report(const struct machine *machine, struct report *report)
+{
+	const struct peripherals *p = machine->peripherals;
+
+	report_open(report, "serial");
+	report_number(report, "out", p->serial.counters.out);
+	report_number(report, "in", p->serial.counters.in);
+	report_number(report, "dropped", p->serial.counters.dropped);
+	report_close(report);
+	for (unsigned int i = 0; i < p->virtio_count; i++)
+		report_virtio(p->virtio[i], report);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/kvm.h>
+#include <linux/if_tun.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "devices/base.h"
+#include "devices/log.h"
+
+#define VCPU	(1U << SANDBOX_VCPU)
+#define IO	(1U << SANDBOX_IO)
+#define CONTROL (1U << SANDBOX_CONTROL)
+#define ALL	(VCPU | IO | CONTROL)
+
+#define CALL(name, threads, reason)  { SCMP_SYS(name), threads, SANDBOX_ANY_ARGUMENT, NULL, reason }
+#define IOCTL(name, threads, reason) { SCMP_SYS(ioctl), threads, name, #name, reason }
+
+static const struct sandbox_rule rules[] = {
+	IOCTL(KVM_RUN, VCPU, "run the guest"),
+	IOCTL(KVM_SIGNAL_MSI, VCPU | IO, "send an interrupt that has no route"),
+	IOCTL(KVM_SET_GSI_ROUTING, VCPU | IO, "the guest programs the IOAPIC or MSI-X"),
+	IOCTL(KVM_IOEVENTFD, VCPU | IO, "the guest moves a BAR that holds doorbells"),
+	IOCTL(KVM_GET_REGS, VCPU, "report where the guest was when it crashed"),
+	IOCTL(KVM_GET_SREGS, VCPU, "report where the guest was when it crashed"),
+	IOCTL(TUNSETOFFLOAD, VCPU | IO, "the guest negotiates network offloads"),
+	IOCTL(TUNSETQUEUE, VCPU | IO, "the guest chooses its number of queue pairs"),
+	IOCTL(TCGETS, CONTROL, "tcsetattr() reads back what it has set"),
+	IOCTL(TCSETS, CONTROL, "put the terminal back in order"),
+	CALL(io_uring_enter, IO | CONTROL, "all I/O; at the end the control thread drains it"),
+	CALL(read, IO | CONTROL, "eventfds, signals"),
+	CALL(write, ALL, "eventfds, messages"),
+	CALL(writev, IO | CONTROL, "the last output of the guest"),
+	CALL(getrandom, IO, "virtio-rng"),
+	CALL(futex, ALL, "locks, and waiting for threads"),
+	CALL(ppoll, CONTROL, "wait for signals, control clients and the end"),
+	CALL(poll, CONTROL, "wait for signals, control clients and the end"),
+	CALL(accept4, CONTROL, "a control client"),
+	CALL(recvfrom, CONTROL, "a control client's request"),
+	CALL(sendto, CONTROL, "the answer to a control client"),
+	CALL(unlink, CONTROL, "remove the control socket"),
+	CALL(tgkill, CONTROL, "take vCPUs out of the guest"),
+	CALL(getpid, CONTROL, "pthread_kill()"),
+	CALL(gettid, ALL, "a fatal signal raises itself again"),
+	CALL(close, CONTROL, "teardown"),
+	CALL(munmap, ALL, "teardown, and the stack of a thread that ends"),
+	CALL(madvise, ALL, "the stack of a thread that ends"),
+	CALL(mmap, IO | CONTROL, "malloc()"),
+	CALL(mprotect, IO | CONTROL, "malloc()"),
+	CALL(brk, IO | CONTROL, "malloc()"),
+	CALL(clock_gettime, ALL, "time, where the vDSO cannot tell it"),
+	CALL(time, VCPU, "the RTC, where the vDSO cannot tell it"),
+	CALL(rt_sigreturn, ALL, "return from the signal that stops vCPUs, or from a fatal one"),
+	CALL(rt_sigprocmask, ALL, "a thread that ends blocks all signals"),
+	CALL(restart_syscall, ALL, "the kernel restarts a call after a stop"),
+	CALL(exit, ALL, "a thread ends"),
+	CALL(exit_group, CONTROL, "the process ends"),
+};
+
+static const char *const thread_names[SANDBOX_THREADS] = {
+	[SANDBOX_VCPU] = "vcpu",
+	[SANDBOX_IO] = "io",
+	[SANDBOX_CONTROL] = "control",
+};
+
+const struct sandbox_rule *sandbox_rules(unsigned int *count)
+{
+	*count = ARRAY_SIZE(rules);
+	return rules;
+}
+
+const char *sandbox_thread_name(enum sandbox_thread thread)
+{
+	return thread_names[thread];
+}
+
+/* --- The process --- */
+
+static int drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	/* The bounding set first: it needs a capability itself, and root only. Failing is fine. */
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+/* Every right on files that the running kernel's Landlock knows, by its version (landlock(7)). */
+static uint64_t landlock_rights(long abi)
+{
+	uint64_t rights = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1; /* version 1 */
+
+	if (abi >= 2)
+		rights |= UINT64_C(1) << 13; /* refer */
+	if (abi >= 3)
+		rights |= UINT64_C(1) << 14; /* truncate */
+	return rights;
+}
+
+static int allow_removal(int ruleset, const char *directory)
+{
+	struct landlock_path_beneath_attr beneath = {
+		.allowed_access = LANDLOCK_ACCESS_FS_REMOVE_FILE,
+		.parent_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC),
+	};
+	int rc = 0;
+
+	if (beneath.parent_fd < 0)
+		return -errno;
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
+		rc = -errno;
+	close(beneath.parent_fd);
+	return rc;
+}
+
+static int close_paths(const char *writable_dir)
+{
+	struct landlock_ruleset_attr attr = { 0 };
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	int ruleset, rc = 0;
+
+	if (abi < 0) {
+		log_info(SANDBOX, "this kernel has no Landlock (%s); seccomp alone closes paths",
+			 strerror(errno));
+		return 0;
+	}
+	attr.handled_access_fs = landlock_rights(abi);
+	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	if (ruleset < 0)
+		return -errno;
+	if (writable_dir)
+		rc = allow_removal(ruleset, writable_dir);
+	if (!rc && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		rc = -errno;
+	close(ruleset);
+	return rc;
+}
+
+int sandbox_enter(const char *writable_dir)
+{
+	int rc = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+
+	if (!rc)
+		rc = close_paths(writable_dir);
+	if (!rc)
+		rc = drop_capabilities();
+	if (rc)
+		log_error(SANDBOX, "privileges could not be dropped: %s", strerror(-rc));
+	return rc;
+}
+
+/* --- Threads --- */
+
+static int add_rules(scmp_filter_ctx filter, enum sandbox_thread thread)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(rules); i++) {
+		const struct sandbox_rule *rule = &rules[i];
+		int rc;
+
+		if (!(rule->threads & 1U << thread))
+			continue;
+		if (rule->request == SANDBOX_ANY_ARGUMENT)
+			rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rule->call, 0);
+		else
+			rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rule->call, 1,
+					      SCMP_A1(SCMP_CMP_EQ, rule->request));
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode)
+{
+	scmp_filter_ctx filter;
+	int rc;
+
+	if (mode == SECCOMP_OFF)
+		return 0;
+	filter = seccomp_init(mode == SECCOMP_LOG ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS);
+	if (!filter)
+		return -ENOMEM;
+	rc = add_rules(filter, thread);
+	if (!rc)
+		rc = seccomp_load(filter);
+	seccomp_release(filter);
+	if (rc)
+		log_error(SANDBOX, "the filter of the %s thread could not be loaded: %s",
+			  thread_names[thread], strerror(-rc));
+	return rc;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is left of our rights once the VM is built.
+ *
+ * sandbox_enter() is for the whole process, before threads exist: no_new_privs, Landlock (no path
+ * can be opened any more), no capabilities. Then each thread closes its own filter of system calls
+ * with sandbox_filter(): the calls, and the numbers of its ioctls, with a reason for each.
+ */
+#ifndef NIDUS_VMM_SANDBOX_H
+#define NIDUS_VMM_SANDBOX_H
+
+#include <stdint.h>
+
+#include "vmm/config.h"
+
+enum sandbox_thread { SANDBOX_VCPU, SANDBOX_IO, SANDBOX_CONTROL, SANDBOX_THREADS };
+
+#define SANDBOX_ANY_ARGUMENT UINT64_MAX
+
+/* A system call that threads of the kinds in @threads may make, and why. */
+struct sandbox_rule {
+	int call;		/* SCMP_SYS() */
+	unsigned int threads;	/* 1 << enum sandbox_thread */
+	uint64_t request;	/* the ioctl's number, or SANDBOX_ANY_ARGUMENT */
+	const char *request_name;
+	const char *reason;
+};
+
+/* All rules; *@count is their number. */
+const struct sandbox_rule *sandbox_rules(unsigned int *count);
+const char *sandbox_thread_name(enum sandbox_thread thread);
+
+/*
+ * Gives up privileges of the process for good. @writable_dir is the one directory in which files
+ * may still be removed (the control socket's), or NULL. 0, or negative errno after a line on stderr.
+ */
+int sandbox_enter(const char *writable_dir);
+
+/* Closes the calling thread's filter. 0, or negative errno after a line on stderr. */
+int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode);
+
+#endif

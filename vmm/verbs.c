@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The verbs of the command, and the bodies of the short ones.
+ */
+#include "vmm/verbs.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "devices/base.h"
+#include "devices/log.h"
+#include "vmm/caps.h"
+#include "vmm/control.h"
+#include "vmm/exit.h"
+#include "vmm/nearest.h"
+#include "vmm/vm.h"
+
+#define SETTING(field) offsetof(struct invocation, field)
+
+static const struct setting run_settings[] = {
+	{ { "manifest", "file", 'f', ARGUMENT_REQUIRED, "FILE",
+	    "read the VM from this device tree blob; options override it" },
+	  SETTING_TEXT,
+	  SETTING(manifest) },
+};
+
+static const struct setting check_settings[] = {
+	{ { "manifest", "file", 'f', ARGUMENT_REQUIRED, "FILE",
+	    "read the VM from this device tree blob; options override it" },
+	  SETTING_TEXT,
+	  SETTING(manifest) },
+	{ { "dtb", NULL, 0, ARGUMENT_REQUIRED, "FILE",
+	    "write the machine as a manifest instead of printing it; -: standard output" },
+	  SETTING_TEXT,
+	  SETTING(dtb) },
+};
+
+static const struct setting json_settings[] = {
+	{ { "json", NULL, 0, ARGUMENT_NONE, NULL, "print JSON" }, SETTING_FLAG, SETTING(json) },
+};
+
+static const struct setting stop_settings[] = {
+	{ { "timeout", NULL, 0, ARGUMENT_REQUIRED, "SECONDS",
+	    "how long to wait until it is gone; default 30" },
+	  SETTING_SECONDS,
+	  SETTING(timeout) },
+};
+
+static int verb_run(struct invocation *invocation)
+{
+	const struct vm_config *config = &invocation->config;
+	struct config_error error;
+	const char *bad;
+
+	if (config->log)
+		log_configure(config->log, &bad); /* was checked when it was given */
+	if (config_validate(config, &error)) {
+		fprintf(stderr, "nidus: %s\n", error.text);
+		return NIDUS_EXIT_USAGE;
+	}
+	return vm_run(config);
+}
+
+static int verb_caps(struct invocation *invocation)
+{
+	struct caps caps;
+
+	caps_probe(&caps, &caps_this_host);
+	caps_print(&caps, invocation->json, stdout);
+	return caps_usable(&caps) ? NIDUS_EXIT_POWEROFF : NIDUS_EXIT_FAILURE;
+}
+
+static int verb_list(struct invocation *invocation)
+{
+	return control_list(invocation->json);
+}
+
+static int verb_stats(struct invocation *invocation)
+{
+	return control_stats(invocation->operand, invocation->json);
+}
+
+static int verb_stop(struct invocation *invocation)
+{
+	return control_stop(invocation->operand, invocation->timeout);
+}
+
+static int verb_version(struct invocation *invocation)
+{
+	(void)invocation;
+	printf("nidus %s\n", NIDUS_VERSION);
+	return NIDUS_EXIT_POWEROFF;
+}
+
+static int verb_help(struct invocation *invocation)
+{
+	const struct verb *verb;
+	struct config_error error;
+
+	if (!invocation->operand) {
+		help_print(stdout);
+		return NIDUS_EXIT_POWEROFF;
+	}
+	verb = verb_find(invocation->operand, &error);
+	if (!verb) {
+		fprintf(stderr, "nidus: %s\n", error.text);
+		return NIDUS_EXIT_USAGE;
+	}
+	help_print_verb(verb, stdout);
+	return NIDUS_EXIT_POWEROFF;
+}
+
+static const char run_text[] =
+	"A value with a comma stands in double quotes: -d 'path=\"a,b.img\",ro'.\n"
+	"Scalars on the command line override the manifest; disks, networks and\n"
+	"initrds come after the manifest's. Ctrl-A x on the serial console ends the VM.\n"
+	"\n"
+	"Exit codes:\n"
+	"  0      the guest powered itself off\n"
+	"  1      Nidus or the host failed\n"
+	"  2      bad option, file or value: nothing was started\n"
+	"  3      the guest asked for a reset\n"
+	"  4      the guest crashed (triple fault)\n"
+	"  5      ended by `nidus stop` or Ctrl-A x\n"
+	"  128+N  ended by signal N\n"
+	"  With --exit-port, a guest that writes S to it ends with (S << 1 | 1) & 255.\n";
+
+#define SETTINGS(table) .settings = (table), .setting_count = ARRAY_SIZE(table)
+
+const struct verb verbs[] = {
+	{ .name = "run",
+	  .summary = "run a guest",
+	  .text = run_text,
+	  .describes_vm = true,
+	  .operand = "KERNEL",
+	  SETTINGS(run_settings),
+	  .run = verb_run },
+	{ .name = "check",
+	  .summary = "validate a VM without starting it, and print it",
+	  .text = "Exit codes: 0 it can be run, 2 it cannot.\n",
+	  .describes_vm = true,
+	  .operand = "KERNEL",
+	  SETTINGS(check_settings),
+	  .run = verb_check },
+	{ .name = "caps",
+	  .summary = "say what this host can do, and what to change where it cannot",
+	  .text = "Exit codes: 0 this host runs Linux guests, 1 it does not.\n",
+	  SETTINGS(json_settings),
+	  .run = verb_caps },
+	{ .name = "list",
+	  .summary = "list running VMs that have a name, with their processes",
+	  SETTINGS(json_settings),
+	  .run = verb_list },
+	{ .name = "stats",
+	  .summary = "show the counters of a running VM",
+	  .operand = "NAME",
+	  .operand_required = true,
+	  SETTINGS(json_settings),
+	  .run = verb_stats },
+	{ .name = "stop",
+	  .summary = "end a running VM and wait until it is gone",
+	  .operand = "NAME",
+	  .operand_required = true,
+	  SETTINGS(stop_settings),
+	  .run = verb_stop },
+	{ .name = "version", .summary = "show the version", .run = verb_version },
+	{ .name = "help", .summary = "explain a verb", .operand = "VERB", .run = verb_help },
+};
+
+const unsigned int verb_count = ARRAY_SIZE(verbs);
+
+const struct verb *verb_find(const char *name, struct config_error *error)
+{
+	struct nearest nearest;
+
+	nearest_init(&nearest, name);
+	for (unsigned int i = 0; i < verb_count; i++) {
+		if (!strcmp(name, verbs[i].name))
+			return &verbs[i];
+		nearest_offer(&nearest, verbs[i].name);
+	}
+	if (nearest.best)
+		config_fail(error, "unknown verb '%.100s': did you mean %s?", name, nearest.best);
+	else
+		config_fail(error,
+			    "unknown verb '%.100s'; valid ones: run, check, caps, list, stats, "
+			    "stop, version, help",
+			    name);
+	return NULL;
+}

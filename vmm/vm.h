@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The machine, explained in one place.
+ *
+ * Life. vm_run() takes a validated `struct vm_config` and goes through five steps: acquire (every
+ * file descriptor the VM will ever have is opened), build (memory, buses, devices, tables, kernel),
+ * drop (no_new_privs, Landlock, capabilities, seccomp), run, end. Teardown is the exact reverse of
+ * build: the steps are a table in vm.c, walked backwards from wherever they got to.
+ *
+ * Threads. One per vCPU, which does nothing but KVM_RUN and the exits of its guest. One I/O thread
+ * around the event loop (devices/loop.h), in which every byte of disk, network and console moves.
+ * The first thread becomes the control thread: signals, the control socket, the end of the VM.
+ *
+ * Guest address space, see vmm/layout.h: RAM from 0 to at most 3 GiB and from 4 GiB up, the PCI
+ * windows, ECAM, IOAPIC and LAPIC between. RAM is one memfd, mapped once, known to KVM as one or
+ * two slots.
+ *
+ * Accesses. An exit goes to `pio` or `mmio` (devices/bus.h) and from there to one handler of one
+ * device. Doorbells never get that far: they are ioeventfds. What no device claims reads as ones.
+ *
+ * Interrupts. LAPICs are in KVM, the IOAPIC (vmm/ioapic.c) is ours, and every interrupt is an MSI:
+ * wired ones are turned into messages by the IOAPIC's redirection entries. vmm/irq.c holds the
+ * routing table that lets an eventfd raise a message without us.
+ *
+ * DMA. Devices reach memory by devices/dma.h alone.
+ *
+ * Locks, outermost first: a virtio device's lock, the PCI host's lock, MSI-X and INTx locks, the
+ * IOAPIC's lock, the routing table's lock. The bus locks are held for lookups only.
+ *
+ * A guest can at worst end its own VM, by machine_end(): the first reason is kept, the control
+ * thread is woken, and everything stops in order.
+ */
+#ifndef NIDUS_VMM_VM_H
+#define NIDUS_VMM_VM_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "devices/bus.h"
+#include "devices/dma.h"
+#include "devices/machine.h"
+#include "devices/pci.h"
+#include "vmm/config.h"
+#include "vmm/ioapic.h"
+#include "vmm/irq.h"
+
+struct kvm_run;
+struct loop;
+struct control;
+struct peripherals;
+struct boot_state;
+
+/* Exits by reason, counted per vCPU; read by `nidus stats` while they change. */
+struct vcpu_counters {
+	uint64_t runs;
+	uint64_t pio;
+	uint64_t mmio;
+	uint64_t eoi;
+	uint64_t kicks;
+	uint64_t other;
+};
+
+struct vcpu {
+	struct machine *machine;
+	unsigned int index; /* also its APIC id */
+	int fd;
+	struct kvm_run *run;
+	pthread_t thread;
+	bool started;
+	struct vcpu_counters counters;
+};
+
+/* vmm/memory.c: the RAM of the guest. */
+struct memory {
+	int fd; /* memfd */
+	void *base;
+	uint64_t size;	  /* bytes of RAM */
+	uint64_t mapping; /* bytes mapped: size, rounded up to the page size of the backing */
+};
+
+/* Where threads wait until all of them have closed their filters. */
+struct start_line {
+	pthread_mutex_t lock; /* protects all of it */
+	pthread_cond_t changed;
+	unsigned int ready;
+	bool failed;
+	bool go;
+};
+
+struct machine {
+	const struct vm_config *config;
+	int kvm; /* /dev/kvm */
+	int vm;
+	unsigned int vcpu_mmap_size;
+	unsigned int phys_bits; /* width of guest-physical addresses */
+	bool virtualised;	/* the CPU has VMX or SVM: /dev/kvm is not software */
+	struct memory memory;
+	struct ram ram;
+	struct bus mmio;
+	struct bus pio;
+	struct irq_routes routes;
+	struct ioapic ioapic;
+	struct pci_host pci;
+	struct vcpu vcpu[CONFIG_CPUS_MAX];
+	struct loop *loop;
+	pid_t pid;
+	struct timespec started;
+
+	struct peripherals *peripherals;
+	struct control *control; /* NULL: the VM has no name */
+	pthread_t io_thread;
+	bool io_started;
+	struct start_line start;
+	bool stopping; /* atomic: vCPU threads leave their loop */
+
+	/* How the VM ends: enum machine_end, and its status << 32; set once, announced on end_event. */
+	uint64_t end;
+	int end_event;
+};
+
+/* Runs the VM that @config describes; returns the exit code of the process (vmm/exit.h). */
+int vm_run(const struct vm_config *config);
+
+/* vmm/memory.c. 0, or a negative errno after one line on stderr. */
+int memory_acquire(struct machine *machine);
+void memory_release(struct machine *machine);
+
+/* vmm/kvm.c: /dev/kvm, the VM, its memory slots and its irqchip. */
+int kvm_acquire(struct machine *machine);
+int kvm_set_memory(struct machine *machine);
+void kvm_release(struct machine *machine);
+
+/* vmm/cpuid.c: what CPUID tells vCPU @index, with the features of config->cpu masked. */
+struct kvm_cpuid2;
+int cpuid_apply(struct machine *machine, struct vcpu *vcpu);
+unsigned int cpuid_phys_bits(struct machine *machine);
+
+/* vmm/kernel.c: puts the kernel, its files and the ACPI tables into memory, and sets vCPU 0 to it. */
+int kernel_load(struct machine *machine);
+
+/* vmm/vcpu.c. */
+int vcpu_create(struct machine *machine, unsigned int index);
+int vcpu_reset(struct vcpu *vcpu, const struct boot_state *boot);
+void vcpu_destroy(struct vcpu *vcpu);
+/* The body of a vCPU's thread: returns when the machine ends. */
+void vcpu_loop(struct vcpu *vcpu);
+/* Makes vcpu_loop() return soon. Any thread. */
+void vcpu_kick(struct vcpu *vcpu);
+/* The signal that takes a vCPU out of KVM_RUN. */
+int vcpu_signal(void);
+
+#endif
