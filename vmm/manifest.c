@@ -320,6 +320,18 @@ static bool looks_like_source(const void *blob, size_t size)
 	return false;
 }
 
+/*
+ * dtc and libfdt have written version 17 since 2007. Refusing older ones here is not for lack of
+ * users alone: fdt_check_full() of libfdt 1.6 itself crashes on broken blobs that claim to be
+ * older.
+ */
+static bool is_current(const void *blob, size_t size)
+{
+	return size >= sizeof(struct fdt_header) &&
+	       fdt_version(blob) == FDT_LAST_SUPPORTED_VERSION &&
+	       fdt_last_comp_version(blob) == FDT_LAST_COMPATIBLE_VERSION;
+}
+
 int manifest_parse(struct vm_config *config, const void *blob, size_t size, const char *path,
 		   const char *directory, struct config_error *error)
 {
@@ -343,7 +355,7 @@ int manifest_parse(struct vm_config *config, const void *blob, size_t size, cons
 				   "source, or with `nidus check --dtb`",
 				   path);
 	}
-	r = fdt_check_full(blob, size);
+	r = is_current(blob, size) ? fdt_check_full(blob, size) : -FDT_ERR_BADVERSION;
 	if (r)
 		return config_fail(error, "%s: is a broken device tree blob (%s); compile it again",
 				   path, fdt_strerror(r));

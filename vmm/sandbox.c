@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/kvm.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -35,18 +36,23 @@ static const struct sandbox_rule rules[] = {
 	IOCTL(TUNSETQUEUE, VCPU | IO, "the guest chooses its number of queue pairs"),
 	IOCTL(TCGETS, CONTROL, "tcsetattr() reads back what it has set"),
 	IOCTL(TCSETS, CONTROL, "put the terminal back in order"),
+	{ SCMP_SYS(io_uring_register), CONTROL, IORING_REGISTER_FILES_UPDATE,
+	  "IORING_REGISTER_FILES_UPDATE", "teardown: the ring lets go of a disk image" },
 	CALL(io_uring_enter, IO | CONTROL, "all I/O; at the end the control thread drains it"),
 	CALL(read, IO | CONTROL, "eventfds, signals"),
 	CALL(write, ALL, "eventfds, messages"),
 	CALL(writev, IO | CONTROL, "the last output of the guest"),
 	CALL(getrandom, IO, "virtio-rng"),
 	CALL(futex, ALL, "locks, and waiting for threads"),
-	CALL(ppoll, CONTROL, "wait for signals, control clients and the end"),
+	CALL(epoll_wait, CONTROL, "which control client has a request"),
+	CALL(epoll_ctl, CONTROL, "control clients come and go"),
+	CALL(timerfd_settime, CONTROL, "hang up on control clients that are silent"),
 	CALL(poll, CONTROL, "wait for signals, control clients and the end"),
 	CALL(accept4, CONTROL, "a control client"),
 	CALL(recvfrom, CONTROL, "a control client's request"),
 	CALL(sendto, CONTROL, "the answer to a control client"),
-	CALL(unlink, CONTROL, "remove the control socket"),
+	CALL(newfstatat, CONTROL, "is the control socket still ours?"),
+	CALL(unlinkat, CONTROL, "remove the control socket"),
 	CALL(tgkill, CONTROL, "take vCPUs out of the guest"),
 	CALL(getpid, CONTROL, "pthread_kill()"),
 	CALL(gettid, ALL, "a fatal signal raises itself again"),

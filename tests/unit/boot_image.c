@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "devices/base.h"
+#include "vmm/layout.h"
 
 #define PHDR_OFFSET 64
 #define DATA_OFFSET 0x400 /* behind room for the program headers */
@@ -226,6 +227,33 @@ struct multiboot_header *boot_image_multiboot_flat(struct boot_image *image)
 	boot_image_multiboot_seal(header);
 	image->size = 1024;
 	return header;
+}
+
+/* --- The rest of the machine --- */
+
+static struct ram_slot map_slot(uint64_t gpa, uint64_t size)
+{
+	/* Not reserved: tests may pretend to have gigabytes, and touch little of them. */
+	void *host = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (host == MAP_FAILED)
+		abort();
+	return (struct ram_slot){ .gpa = gpa, .size = size, .host = host };
+}
+
+void boot_image_ram(struct ram *ram, uint64_t low, uint64_t high)
+{
+	*ram = (struct ram){ .count = 1, .slot[0] = map_slot(0, low) };
+	if (high)
+		ram->slot[ram->count++] = map_slot(LAYOUT_HIGH_RAM_BASE, high);
+}
+
+void boot_image_ram_free(struct ram *ram)
+{
+	for (unsigned int i = 0; i < ram->count; i++)
+		munmap(ram->slot[i].host, ram->slot[i].size);
+	ram->count = 0;
 }
 
 struct boot_file boot_image_file(const char *name, const void *data, uint64_t size)

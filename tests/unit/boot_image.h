@@ -56,6 +56,10 @@ struct multiboot_header *boot_image_multiboot_flat(struct boot_image *image);
 /* Makes the checksum right again. */
 void boot_image_multiboot_seal(struct multiboot_header *header);
 
+/* RAM as a fresh VM has it; @high bytes of it above 4 GiB. */
+void boot_image_ram(struct ram *ram, uint64_t low, uint64_t high);
+void boot_image_ram_free(struct ram *ram);
+
 /* The image as an open file that boot_file_close() ends. */
 struct boot_file boot_image_file(const char *name, const void *data, uint64_t size);
 

@@ -84,7 +84,6 @@ params() { # NAME WORDS
 	PARAMS='' VIA=()
 }
 params off poweroff
-params_reboot=1
 over off 0 'Linux powers off'
 params reboot reboot
 over reboot 3 'Linux reboots'

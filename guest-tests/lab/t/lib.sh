@@ -114,6 +114,7 @@ until_true() {
 		((SECONDS < end)) || return 1
 		read -rt 0.1 -u "$never"
 	done
+	return 0
 }
 
 alive() {
@@ -124,7 +125,7 @@ gone() {
 	! alive "$1"
 }
 
-# lines_or_gone NAME REGEX: it printed the line, or there is nobody left who could.
+# line_or_gone NAME REGEX: it printed the line, or there is nobody left who could.
 line_or_gone() {
 	grep -qaE -- "$2" "$W/$1.out" 2>/dev/null || gone "$1"
 }
