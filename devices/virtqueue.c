@@ -308,10 +308,11 @@ int virtq_pop(struct virtqueue *vq, struct virtq_chain *chain, struct iovec *iov
 
 void virtq_push(struct virtqueue *vq, uint16_t head, uint32_t len)
 {
-	size_t at = USED_RING + 8U * (vq->used_index % vq->setup.size);
+	size_t at;
 
 	if (!ready(vq))
 		return;
+	at = USED_RING + 8U * (vq->used_index % vq->setup.size);
 	/* The ring is aligned to 4 bytes only, so an element may straddle two runs; its halves don't. */
 	area_store32(&vq->used, at, head);
 	area_store32(&vq->used, at + 4, len);

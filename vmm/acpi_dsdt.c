@@ -110,12 +110,13 @@ static void write_osc(struct aml *aml)
 /* _PRT (6.2.13): every function has INTA# or none, so one entry a slot is all there is. */
 static void write_interrupt_lines(struct aml *aml, const struct pci_windows *pci)
 {
-	size_t slots, entry;
+	size_t slots;
 
 	aml_name(aml, "_PRT");
 	slots = aml_package(aml, PCI_SLOTS);
 	for (unsigned int slot = 0; slot < PCI_SLOTS; slot++) {
-		entry = aml_package(aml, 4);
+		size_t entry = aml_package(aml, 4);
+
 		aml_integer(aml, slot << 16 | 0xffff); /* any function */
 		aml_integer(aml, 0);		       /* INTA# */
 		aml_integer(aml, 0);		       /* no link device: the next is a GSI */

@@ -239,7 +239,7 @@ int boot_multiboot_load(struct boot *boot)
 {
 	const struct boot_file *file = &boot->request->kernel;
 	struct multiboot_header header;
-	uint64_t offset, end;
+	uint64_t offset, end = LAYOUT_KERNEL_MIN;
 	int rc = find_header(boot, file, &header, &offset);
 
 	if (rc <= 0)

@@ -47,7 +47,7 @@ static const struct sandbox_rule rules[] = {
 	CALL(epoll_wait, CONTROL, "which control client has a request"),
 	CALL(epoll_ctl, CONTROL, "control clients come and go"),
 	CALL(timerfd_settime, CONTROL, "hang up on control clients that are silent"),
-	CALL(poll, CONTROL, "wait for signals, control clients and the end"),
+	CALL(poll, IO | CONTROL, "wait for signals, control clients and the end; for the last output"),
 	CALL(accept4, CONTROL, "a control client"),
 	CALL(recvfrom, CONTROL, "a control client's request"),
 	CALL(sendto, CONTROL, "the answer to a control client"),
@@ -170,17 +170,21 @@ int sandbox_enter(const char *writable_dir)
 
 static int add_rules(scmp_filter_ctx filter, enum sandbox_thread thread)
 {
+	/* The number of the request is the second argument of every call that is told apart by it. */
+	struct scmp_arg_cmp request = { .arg = 1, .op = SCMP_CMP_EQ };
+
 	for (unsigned int i = 0; i < ARRAY_SIZE(rules); i++) {
 		const struct sandbox_rule *rule = &rules[i];
 		int rc;
 
 		if (!(rule->threads & 1U << thread))
 			continue;
+		request.datum_a = rule->request;
 		if (rule->request == SANDBOX_ANY_ARGUMENT)
 			rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rule->call, 0);
 		else
-			rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rule->call, 1,
-					      SCMP_A1(SCMP_CMP_EQ, rule->request));
+			rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call, 1,
+						    &request);
 		if (rc)
 			return rc;
 	}

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "devices/base.h"
+#include "vmm/boot.h"
 #include "vmm/config.h"
 
 static int check_memory(const struct vm_config *config, struct config_error *error)
@@ -133,7 +134,9 @@ int config_validate_rules(const struct vm_config *config, struct config_error *e
 
 int config_validate(const struct vm_config *config, struct config_error *error)
 {
-	if (config_validate_rules(config, error))
+	if (config_validate_rules(config, error) || config_validate_host(config, "", error))
 		return -EINVAL;
-	return config_validate_host(config, "", error);
+	if (boot_identify(config->kernel, error->text, sizeof(error->text)) < 0)
+		return -EINVAL;
+	return 0;
 }

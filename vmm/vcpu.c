@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -117,18 +118,21 @@ static int set_regs(struct vcpu *vcpu, const struct boot_state *boot)
 /* What firmware would have left: fast strings on, memory write-back by default. */
 static int set_msrs(struct vcpu *vcpu)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[2];
-	} msrs = {
-		.head.nmsrs = 2,
-		.entry = {
-			{ .index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING },
-			{ .index = MSR_IA32_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK },
-		},
+	static const struct kvm_msr_entry entries[] = {
+		{ .index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING },
+		{ .index = MSR_IA32_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK },
 	};
+	struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + sizeof(entries));
+	int rc = 0;
 
-	return ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) < 0 ? -errno : 0;
+	if (!msrs)
+		return -ENOMEM;
+	msrs->nmsrs = ARRAY_SIZE(entries);
+	memcpy(msrs->entries, entries, sizeof(entries));
+	if (ioctl(vcpu->fd, KVM_SET_MSRS, msrs) < 0)
+		rc = -errno;
+	free(msrs);
+	return rc;
 }
 
 static void lapic_write(struct kvm_lapic_state *lapic, unsigned int offset, uint32_t value)

@@ -50,7 +50,9 @@ static void collect(struct machine *machine)
 		struct fake_route *route = &machine->route[i];
 		uint64_t count;
 
-		if (route->enabled && read(route->eventfd, &count, sizeof(count)) > 0)
+		if (!route->enabled || read(route->eventfd, &count, sizeof(count)) < 0)
+			continue;
+		while (count--)
 			record(machine, &route->message);
 	}
 }

@@ -26,6 +26,8 @@ tree_setup() {
 	debian_keyring_ready
 	if ((EUID != 0)); then
 		need_packages newuidmap=uidmap
+		grep -qE "^($(id -un)|$EUID):" /etc/subuid 2>/dev/null ||
+			die "making the Debian tree takes root, or subordinate user ids for $(id -un) in /etc/subuid; as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)"
 	fi
 	with_lock tree tree_build "$@"
 }
@@ -51,10 +53,13 @@ tree_build() {
 }
 
 tree_make() {
-	local scratch=$1 log=$1/log owner=()
+	local scratch=$1 log=$1/log mode=root owner=()
 	debian_acquire_options >"$scratch/apt.conf"
+	if ((EUID != 0)); then
+		mode=unshare owner=(--no-same-owner --no-same-permissions)
+	fi
 	# A tar file comes out the same in every mode of mmdebstrap, with or without root.
-	run_logged "$log" timeout 1500 mmdebstrap --variant=apt --format=tar \
+	run_logged "$log" timeout 1500 mmdebstrap --mode="$mode" --variant=apt --format=tar \
 		--include="$(tree_packages | paste -sd,)" \
 		--aptopt="$scratch/apt.conf" \
 		--aptopt='APT::Install-Recommends "false"' \
@@ -64,7 +69,6 @@ tree_make() {
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		"$TREE_SUITE" "$scratch/tree.tar" "$(debian_source_line "$TREE_SUITE")" || return 1
 	mkdir "$scratch/root" || return 1
-	((EUID == 0)) || owner=(--no-same-owner --no-same-permissions)
 	run_logged "$log" tar -C "$scratch/root" --exclude './dev/*' "${owner[@]}" \
 		-xf "$scratch/tree.tar" || return 1
 	rm "$scratch/tree.tar"

@@ -48,8 +48,17 @@ is() {
 	if [[ $2 == "$3" ]]; then
 		ok_row "$1"
 	else
-		bad_row "$1" "got:  $2"$'\n'"want: $3"
+		bad_row "$1" "$(differ "$2" "$3")"
 		return 1
+	fi
+}
+
+# differ GOT WANT: of long texts only what differs.
+differ() {
+	if [[ $1$2 == *$'\n'* ]]; then
+		diff -U0 --label want --label got <(printf '%s\n' "$2") <(printf '%s\n' "$1") | head -n 30
+	else
+		printf 'got:  %s\nwant: %s\n' "$1" "$2"
 	fi
 }
 
