@@ -262,6 +262,7 @@ static int walk_chain(struct walk *walk, uint16_t index)
 		if (index >= walk->table_size)
 			return broken(walk->vq, "descriptor index is outside of the table");
 		desc = area_load_desc(&walk->table, index);
+		walk->chain->descriptors += !walk->indirect;
 		if (desc.flags & VRING_DESC_F_INDIRECT) {
 			rc = enter_indirect(walk, &desc);
 			left = walk->table_size + 1;
@@ -289,7 +290,8 @@ int virtq_pop(struct virtqueue *vq, struct virtq_chain *chain, struct iovec *iov
 	rc = available(vq);
 	if (rc <= 0)
 		return rc;
-	/* A chain has a descriptor at least, so a driver that reuses none too early is below this. */
+	/* A chain has a descriptor at least, so a driver that reuses none too early is below this.
+	 */
 	if (vq->outstanding >= vq->setup.size)
 		return broken(vq, "more chains than descriptors");
 	head = area_load16(&vq->avail, AVAIL_RING + 2U * (vq->last_avail % vq->setup.size));
@@ -313,7 +315,8 @@ void virtq_push(struct virtqueue *vq, uint16_t head, uint32_t len)
 	if (!ready(vq))
 		return;
 	at = USED_RING + 8U * (vq->used_index % vq->setup.size);
-	/* The ring is aligned to 4 bytes only, so an element may straddle two runs; its halves don't. */
+	/* The ring is aligned to 4 bytes only, so an element may straddle two runs; its halves
+	 * don't. */
 	area_store32(&vq->used, at, head);
 	area_store32(&vq->used, at + 4, len);
 	vq->used_index++;

@@ -38,11 +38,11 @@ struct virtqueue {
 	const struct dma *dma;
 	struct virtq_setup setup;
 	struct virtq_area desc, avail, used;
-	uint64_t epoch;	      /* of the addresses in the areas */
-	uint16_t last_avail;  /* the next entry of the available ring to look at */
-	uint16_t used_index;  /* the next entry of the used ring to write */
-	uint16_t published;   /* what the driver has been shown of used_index */
-	uint16_t signalled;   /* used_index when the driver was last asked whether it wants to know */
+	uint64_t epoch;	     /* of the addresses in the areas */
+	uint16_t last_avail; /* the next entry of the available ring to look at */
+	uint16_t used_index; /* the next entry of the used ring to write */
+	uint16_t published;  /* what the driver has been shown of used_index */
+	uint16_t signalled; /* used_index when the driver was last asked whether it wants to know */
 	uint16_t outstanding; /* chains popped and not pushed */
 	bool running;
 	bool broken;
@@ -52,13 +52,14 @@ struct virtqueue {
 /* One request: what the device may read, then what it may write, as runs of host memory. */
 struct virtq_chain {
 	uint16_t head;
+	uint16_t descriptors;	     /* of the queue's table; an indirect one counts once */
 	uint16_t readable, writable; /* entries of the caller's iov: readable ones first */
 	uint32_t readable_bytes, writable_bytes;
 };
 
 /*
- * Starts with empty rings. 0; -EINVAL if a number is impossible or an address is misaligned; -EFAULT
- * if the rings are not in memory. On failure the queue is broken.
+ * Starts with empty rings. 0; -EINVAL if a number is impossible or an address is misaligned;
+ * -EFAULT if the rings are not in memory. On failure the queue is broken.
  */
 int virtq_start(struct virtqueue *vq, const struct dma *dma, const struct virtq_setup *setup);
 
@@ -115,7 +116,8 @@ uint64_t iov_write(const struct iovec *iov, unsigned int count, const void *byte
 /* Drops the first @len bytes; returns the entries that are left and moves *@iov to the first. */
 unsigned int iov_skip(struct iovec **iov, unsigned int count, uint64_t len);
 
-/* Cuts @iov to its first @len bytes (it has at least as many); returns the entries that are left. */
+/* Cuts @iov to its first @len bytes (it has at least as many); returns the entries that are left.
+ */
 unsigned int iov_cut(struct iovec *iov, unsigned int count, uint64_t len);
 
 #endif

@@ -4,11 +4,13 @@
  */
 #include "vmm/boot.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,10 +35,15 @@ int boot_fail(struct boot *boot, const char *format, ...)
 {
 	va_list args;
 
+	if (!boot->error_size)
+		return -EINVAL;
 	va_start(args, format);
-	if (boot->error_size)
-		vsnprintf(boot->error, boot->error_size, format, args);
+	vsnprintf(boot->error, boot->error_size, format, args);
 	va_end(args);
+	/* Names of files may contain anything, a message is one line. */
+	for (char *at = boot->error; *at; at++)
+		if (iscntrl((unsigned char)*at))
+			*at = '?';
 	return -EINVAL;
 }
 
@@ -112,6 +119,8 @@ int boot_read_ram(struct boot *boot, const struct boot_file *file, uint64_t offs
 	void *to = ram_ptr(boot->request->ram, gpa, len);
 
 	if (!len)
+		return 0;
+	if (boot->dry)
 		return 0;
 	if (!to)
 		return boot_fail(boot, "%s: %" PRIu64 " bytes at %#" PRIx64 " are not in RAM",
@@ -237,6 +246,11 @@ int boot_initrd(struct boot *boot, uint64_t floor, uint64_t ceiling, uint64_t *a
 		const struct boot_file *file = &request->module[i];
 		int rc;
 
+		if (file->args)
+			return boot_fail(boot,
+					 "initrd %s: \"%s\" cannot be handed to kernel %s: only "
+					 "multiboot modules have arguments; leave them out",
+					 file->name, file->args, request->kernel.name);
 		at = align_up(at, INITRD_ALIGN);
 		rc = boot_read_ram(boot, file, 0, at, file->size);
 		if (rc)
@@ -276,23 +290,50 @@ int boot_identify(const char *path, char *error, size_t n)
 	return rc < 0 ? rc : (int)protocols[rc].protocol;
 }
 
-int boot_load(const struct boot_request *request, struct boot_state *state, char *error, size_t n)
+static int load(struct boot *boot)
 {
-	struct boot boot = { request, state, error, n };
+	const struct boot_request *request = boot->request;
 	int which, rc;
 
-	if (!ram_ptr(request->ram, 0, LAYOUT_KERNEL_MIN))
-		return boot_fail(&boot, "-m: the guest needs memory from 0 to 1 MiB at least");
+	if (!range_fits(LAYOUT_KERNEL_MIN, 1, boot_low_end(boot)))
+		return boot_fail(boot, "-m: the guest needs more than 1 MiB of memory");
 	if (request->module_count > BOOT_MODULES_MAX)
-		return boot_fail(&boot, "-i: %u modules are more than %u", request->module_count,
-				 BOOT_MODULES_MAX);
-	which = find_protocol(&boot, &request->kernel);
+		return boot_fail(boot, "-i: %u files are more than %u; concatenate some",
+				 request->module_count, BOOT_MODULES_MAX);
+	which = find_protocol(boot, &request->kernel);
 	if (which < 0)
 		return which;
-	*state = (struct boot_state){ .protocol = protocols[which].protocol };
-	rc = protocols[which].load(&boot);
-	if (!rc)
+	*boot->state = (struct boot_state){ .protocol = protocols[which].protocol };
+	rc = protocols[which].load(boot);
+	if (!rc && !boot->dry)
 		log_debug(BOOT, "%s: loaded by %s, starts at %#" PRIx64, request->kernel.name,
-			  protocols[which].name, state->rip);
+			  protocols[which].name, boot->state->rip);
+	return rc;
+}
+
+int boot_load(const struct boot_request *request, struct boot_state *state, char *error, size_t n)
+{
+	struct boot boot = { request, state, error, n, false };
+
+	return load(&boot);
+}
+
+/* Loaders write to the boot area, so there is one; all the rest of RAM is pretended. */
+int boot_check(const struct boot_request *request, uint64_t memory, char *error, size_t n)
+{
+	struct boot_request copy = *request;
+	struct boot_state state;
+	struct boot boot = { &copy, &state, error, n, true };
+	struct ram ram = { .count = 1,
+			   .slot[0].size = min_u64(memory, LAYOUT_LOW_RAM_MAX),
+			   .slot[0].host = calloc(1, LAYOUT_BOOT_END) };
+	int rc = -ENOMEM;
+
+	copy.ram = &ram;
+	if (ram.slot[0].host)
+		rc = load(&boot);
+	else
+		boot_fail(&boot, "kernel %s: no memory to check it", request->kernel.name);
+	free(ram.slot[0].host);
 	return rc;
 }

@@ -78,6 +78,12 @@ void boot_file_close(struct boot_file *file);
 int boot_identify(const char *path, char *error, size_t n);
 
 /*
+ * Would boot_load() succeed in a guest with @memory bytes of RAM? The same result and the same
+ * line, without a guest: no file is read but for its headers, and request->ram is not used.
+ */
+int boot_check(const struct boot_request *request, uint64_t memory, char *error, size_t n);
+
+/*
  * Loads everything into guest RAM and fills in @state. 0, or negative errno and a line in @error;
  * RAM may then have been written.
  */

@@ -39,9 +39,9 @@ enum selector {
 };
 
 #define TSS_LIMIT    0x67
-#define PAGE_ENTRIES 512
+#define PAGE_ENTRIES UINT64_C(512)
 #define LARGE_PAGE   (2 * MIB)
-#define MAPPED_GIB   4
+#define MAPPED_GIB   UINT64_C(4)
 
 _Static_assert((2 + MAPPED_GIB) * 4096 == LAYOUT_PAGE_TABLES_SIZE, "PML4, PDPT, directories");
 

@@ -19,6 +19,7 @@ struct boot {
 	struct boot_state *state;
 	char *error;
 	size_t error_size;
+	bool dry; /* checking only: RAM ends at LAYOUT_BOOT_END, whatever it says */
 };
 
 /* Writes the line; returns -EINVAL. */

@@ -78,6 +78,21 @@ static int report(const struct config_error *error)
 	return NIDUS_EXIT_FAILURE;
 }
 
+/* Whether @name can be one at all; if not, says so. */
+static bool check_name(const char *name)
+{
+	struct config_error error = { "" };
+
+	if (control_name_valid(name))
+		return true;
+	config_fail(&error,
+		    "bad name '%.200s': must be 1 to %d letters, digits, '.', '_' or '-', not "
+		    "starting with '.'",
+		    name, CONFIG_NAME_MAX);
+	report(&error);
+	return false;
+}
+
 struct names {
 	char text[512];
 	size_t used;
@@ -109,14 +124,8 @@ static int fail_connect(const char *name, int r, struct config_error *error)
 static int open_vm(const char *name, struct config_error *error)
 {
 	char directory[PATH_MAX];
-	int r;
+	int r = control_find_directory(directory, false, error);
 
-	if (!control_name_valid(name))
-		return config_fail(error,
-				   "bad name '%.200s': must be 1 to %d letters, digits, '.', '_' "
-				   "or '-', not starting with '.'",
-				   name, CONFIG_NAME_MAX);
-	r = control_find_directory(directory, false, error);
 	if (r && r != -ENOENT)
 		return r;
 	if (!r)
@@ -164,10 +173,13 @@ static int ask_vm(const char *name, const char *request, char *body, struct conf
 
 int control_stats(const char *name, bool json)
 {
-	char *body = malloc(CONTROL_REPLY_MAX + 1);
-	struct config_error error;
+	struct config_error error = { "" };
+	char *body;
 	int code = NIDUS_EXIT_POWEROFF;
 
+	if (!check_name(name))
+		return NIDUS_EXIT_USAGE;
+	body = malloc(CONTROL_REPLY_MAX + 1);
 	if (!body)
 		return NIDUS_EXIT_FAILURE;
 	if (ask_vm(name, json ? "stats json" : "stats", body, &error))
@@ -230,10 +242,13 @@ static int stop_and_wait(int fd, const char *name, unsigned int timeout, char *b
 
 int control_stop(const char *name, unsigned int timeout)
 {
-	char *body = malloc(CONTROL_REPLY_MAX + 1);
-	struct config_error error;
+	struct config_error error = { "" };
+	char *body;
 	int fd, r;
 
+	if (!check_name(name))
+		return NIDUS_EXIT_USAGE;
+	body = malloc(CONTROL_REPLY_MAX + 1);
 	if (!body)
 		return NIDUS_EXIT_FAILURE;
 	fd = open_vm(name, &error);

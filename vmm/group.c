@@ -135,8 +135,8 @@ static bool next_item(const char **cursor, struct item *item)
 	return copy_quoted(cursor, item->value, size);
 }
 
-static int fail_key(const struct group *group, const char *what, const char *name,
-		    const char *value, const char *where, struct config_error *error)
+static void fail_key(const struct group *group, const char *what, const char *name,
+		     const char *value, const char *where, struct config_error *error)
 {
 	char names[256] = "";
 	size_t used = 0;
@@ -144,31 +144,34 @@ static int fail_key(const struct group *group, const char *what, const char *nam
 	for (unsigned int i = 0; i < group->key_count && used < sizeof(names); i++)
 		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
 					 group->keys[i].name);
-	return config_fail(error, "%s: %s '%.60s' in '%.200s'; valid keys: %s", where, what, name,
-			   value, names);
+	config_fail(error, "%s: %s '%.60s' in '%.200s'; valid keys: %s", where, what, name, value,
+		    names);
 }
 
-/* Finds the key that @item sets, and moves item->value to the text to set it to. */
-static int resolve_item(const struct group *group, struct item *item, bool first, const char *value,
-			const struct key **key, const char *where, struct config_error *error)
+/* The key that @item sets, with item->value moved to the text to set it to; NULL with @error. */
+static const struct key *resolve_item(const struct group *group, struct item *item, bool first,
+				      const char *value, const char *where,
+				      struct config_error *error)
 {
 	const char *name = item->key ? item->key : item->value;
+	const struct key *key;
 
-	if (first && !item->key) {
-		*key = &group->keys[0];
-		return 0;
+	if (first && !item->key)
+		return &group->keys[0];
+	key = group_key(group, name, strlen(name));
+	if (!key) {
+		fail_key(group, *name ? "unknown key" : "empty word", name, value, where, error);
+		return NULL;
 	}
-	*key = group_key(group, name, strlen(name));
-	if (!*key)
-		return fail_key(group, *name ? "unknown key" : "empty word", name, value, where,
-				error);
 	if (item->key)
-		return 0;
-	if (!(*key)->type->bare)
-		return config_fail(error, "%s: key '%s' needs a value in '%.200s': write %s=%s",
-				   where, name, value, name, (*key)->metavar);
+		return key;
+	if (!key->type->bare) {
+		config_fail(error, "%s: key '%s' needs a value in '%.200s': write %s=%s", where,
+			    name, value, name, key->metavar);
+		return NULL;
+	}
 	strcpy(item->text, "on");
-	return 0;
+	return key;
 }
 
 int group_note(const struct group *group, const struct key *key, uint64_t *seen, const char *where,
@@ -188,10 +191,10 @@ static int parse_item(const struct group *group, void *object, struct item *item
 		      const char *value, uint64_t *seen, const char *where,
 		      struct config_error *error)
 {
-	const struct key *key;
+	const struct key *key = resolve_item(group, item, first, value, where, error);
 	char place[256];
 
-	if (resolve_item(group, item, first, value, &key, where, error))
+	if (!key)
 		return -EINVAL;
 	snprintf(place, sizeof(place), "%.200s: %s", where, key->name);
 	if (group_note(group, key, seen, place, error))

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -31,64 +30,6 @@ static const struct backing backings[] = {
 	[HUGEPAGES_1G] = { GIB, MFD_HUGETLB | MFD_HUGE_1GB, "1G" },
 };
 
-/* MemAvailable of /proc/meminfo in bytes; 0 if it cannot be told. */
-static uint64_t host_available(void)
-{
-	FILE *file = fopen("/proc/meminfo", "re");
-	uint64_t kib = 0;
-	char line[128];
-
-	if (!file)
-		return 0;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1)
-			break;
-	fclose(file);
-	return kib * KIB;
-}
-
-static uint64_t free_hugepages(const struct backing *backing)
-{
-	char path[128];
-	uint64_t pages = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%" PRIu64
-		 "kB/free_hugepages", backing->page / KIB);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	if (fscanf(file, "%" SCNu64, &pages) != 1)
-		pages = 0;
-	fclose(file);
-	return pages;
-}
-
-/* Refuses what the host cannot give, before it is asked for. */
-static int check_host(const struct vm_config *config, const struct backing *backing)
-{
-	uint64_t need = align_up(config->memory, backing->page) / backing->page;
-	uint64_t available;
-
-	if (config->hugepages != HUGEPAGES_NONE) {
-		uint64_t pages = free_hugepages(backing);
-
-		if (pages >= need)
-			return 0;
-		log_error(VMM, "--memory: %" PRIu64 " MiB need %" PRIu64 " free %s hugepages, the "
-			  "host has %" PRIu64 "; reserve more in /sys/kernel/mm/hugepages",
-			  config->memory / MIB, need, backing->name, pages);
-		return -ENOMEM;
-	}
-	available = host_available();
-	if (config->overcommit || !available || config->memory <= available)
-		return 0;
-	log_error(VMM, "--memory: %" PRIu64 " MiB are more than the %" PRIu64 " MiB that the host "
-		  "has free; ask for less, or add ',overcommit' to risk it",
-		  config->memory / MIB, available / MIB);
-	return -ENOMEM;
-}
-
 static void fill_slots(struct machine *machine)
 {
 	struct memory *memory = &machine->memory;
@@ -110,11 +51,8 @@ int memory_acquire(struct machine *machine)
 	const struct vm_config *config = machine->config;
 	const struct backing *backing = &backings[config->hugepages];
 	struct memory *memory = &machine->memory;
-	int rc = check_host(config, backing);
+	int rc;
 
-	memory->fd = -1;
-	if (rc)
-		return rc;
 	memory->size = config->memory;
 	memory->mapping = align_up(config->memory, backing->page);
 	memory->fd = memfd_create("nidus-ram", MFD_CLOEXEC | backing->flags);

@@ -10,6 +10,7 @@
 #include "devices/base.h"
 #include "vmm/boot.h"
 #include "vmm/config.h"
+#include "vmm/cpuid.h"
 
 static int check_memory(const struct vm_config *config, struct config_error *error)
 {
@@ -31,6 +32,20 @@ static int check_memory(const struct vm_config *config, struct config_error *err
 				   pages[config->hugepages].name,
 				   align_up(config->memory, page) / MIB);
 	return 0;
+}
+
+static int check_cpu(const struct vm_config *config, struct config_error *error)
+{
+	char names[900];
+	const char *bad;
+	size_t len;
+
+	if (!cpuid_check_spec(config->cpu, &bad, &len))
+		return 0;
+	cpuid_feature_names(names, sizeof(names));
+	return config_fail(error,
+			   "--cpus: cpu: '%.*s' is neither host nor -FEATURE; features: %s",
+			   (int)min_u64(len, 64), bad, names);
 }
 
 static int check_streams(const struct vm_config *config, struct config_error *error)
@@ -126,7 +141,7 @@ int config_validate_rules(const struct vm_config *config, struct config_error *e
 		if (check_source("--disk", i, "path", config->disk[i].path, config->disk[i].fd,
 				 error))
 			return -EINVAL;
-	if (check_memory(config, error) || check_streams(config, error) ||
+	if (check_cpu(config, error) || check_memory(config, error) || check_streams(config, error) ||
 	    check_nets(config, error))
 		return -EINVAL;
 	return check_fds(config, error);

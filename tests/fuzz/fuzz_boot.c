@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes as a kernel: refused with one line, or loaded so that the first instruction is in RAM,
- * modules are whole, and nothing outside of RAM or in the ACPI tables was touched.
+ * modules are whole, and nothing outside of RAM or in the ACPI tables was touched. A check without
+ * loading must have said the same before.
  *
  * The first byte says what comes with the kernel (enum option); the rest is the image.
  */
@@ -114,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct boot_file kernel = { .fd = -1 }, modules[2];
 	static struct ram ram;
 	struct boot_request request = { .ram = &ram, .module = modules, .rsdp = LAYOUT_ACPI_BASE };
-	char error[BOOT_ERROR_SIZE] = "", path[64];
+	char error[BOOT_ERROR_SIZE] = "", checked[BOOT_ERROR_SIZE], path[64];
 	struct boot_state state;
 	int kind, rc;
 
@@ -139,6 +140,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	kind = boot_identify(path, error, sizeof(error));
 	assert(kind >= 0 || error[0]);
 	rc = boot_load(&request, &state, error, sizeof(error));
+	assert(rc == boot_check(&request, LOW_SIZE, checked, sizeof(checked)));
+	assert(!rc || !strcmp(error, checked));
 	if (rc)
 		assert(rc < 0 && error[0] && !strchr(error, '\n'));
 	else

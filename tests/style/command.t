@@ -117,6 +117,7 @@ done
 bad "unknown verb 'rum': did you mean run?" rum
 bad "unknown verb 'xyzzy'; valid ones: run, check" xyzzy
 bad "NAME is missing" stats
+bad "bad name '../x'" stop ../x
 bad "unknown verb 'rnu'" help rnu
 bad "cannot write 'no/where'" check -k kernel --dtb no/where
 

@@ -19,7 +19,7 @@
 #include "vmm/layout.h"
 
 static struct boot_image image;
-static char error[BOOT_ERROR_SIZE];
+static char error[BOOT_ERROR_SIZE], checked[BOOT_ERROR_SIZE];
 
 /* Loads @image into @ram; the caller looks at RAM afterwards. */
 static int load(struct ram *ram, const char *cmdline, const struct boot_file *module,
@@ -34,8 +34,11 @@ static int load(struct ram *ram, const char *cmdline, const struct boot_file *mo
 					.rsdp = 0xe0000 };
 	int rc;
 
-	error[0] = '\0';
-	rc = boot_load(&request, state, error, sizeof(error));
+	error[0] = checked[0] = '\0';
+	rc = boot_check(&request, ram->slot[0].size, checked, sizeof(checked));
+	/* What does not need the files' contents is found without loading them. */
+	assert_int_equal(rc, boot_load(&request, state, error, sizeof(error)));
+	assert_string_equal(checked, error);
 	boot_file_close(&request.kernel);
 	return rc;
 }
@@ -152,6 +155,8 @@ static void test_identify(void **state)
 	unlink(path);
 	assert_int_equal(boot_identify(path, error, sizeof(error)), -ENOENT);
 	assert_non_null(strstr(error, "cannot be read"));
+	assert_int_equal(boot_identify("no\nsuch\033file", error, sizeof(error)), -ENOENT);
+	assert_memory_equal(error, "no?such?file: ", 14);
 	assert_int_equal(boot_identify("/", error, sizeof(error)), -EINVAL);
 	assert_non_null(strstr(error, "not a regular file"));
 }
@@ -370,10 +375,26 @@ static void test_initrd_limits(void **unused)
 	}
 }
 
+static void test_initrd_arguments(void **unused)
+{
+	struct boot_file module = boot_image_file("initrd.img", "abc", 3);
+	struct boot_state state;
+	struct ram ram;
+
+	(void)unused;
+	module.args = "words";
+	boot_image_linux(&image);
+	boot_image_ram(&ram, 64 * MIB, 0);
+	expect_error(load(&ram, NULL, &module, 1, &state), "leave them out");
+	boot_image_ram_free(&ram);
+	boot_file_close(&module);
+}
+
 /* A file that shrinks after it was opened ends the load, not the program. */
 static void test_initrd_shrinks(void **unused)
 {
 	struct boot_file module = big_module(8192);
+	struct boot_request request = { .module = &module, .module_count = 1 };
 	struct boot_state state;
 	struct ram ram;
 
@@ -381,7 +402,10 @@ static void test_initrd_shrinks(void **unused)
 	assert_int_equal(ftruncate(module.fd, 100), 0);
 	boot_image_linux(&image);
 	boot_image_ram(&ram, 64 * MIB, 0);
-	assert_int_equal(load(&ram, NULL, &module, 1, &state), -EIO);
+	request.ram = &ram;
+	request.kernel = boot_image_file("kernel", image.bytes, image.size);
+	assert_int_equal(boot_load(&request, &state, error, sizeof(error)), -EIO);
+	boot_file_close(&request.kernel);
 	assert_non_null(strstr(error, "has become shorter"));
 	boot_image_ram_free(&ram);
 	boot_file_close(&module);
@@ -475,7 +499,7 @@ static void test_little_memory(void **unused)
 	expect_error(load(&ram, NULL, NULL, 0, &state), "use -m 20M or more");
 	boot_image_ram_free(&ram);
 	boot_image_ram(&ram, 512 * KIB, 0);
-	expect_error(load(&ram, NULL, NULL, 0, &state), "0 to 1 MiB");
+	expect_error(load(&ram, NULL, NULL, 0, &state), "more than 1 MiB");
 	boot_image_ram_free(&ram);
 }
 

@@ -18,7 +18,7 @@
 #define RAM_SIZE (32 * MIB)
 
 static struct boot_image image;
-static char error[BOOT_ERROR_SIZE];
+static char error[BOOT_ERROR_SIZE], checked[BOOT_ERROR_SIZE];
 static struct ram ram;
 static struct boot_state boot;
 
@@ -47,8 +47,10 @@ static int load(const char *cmdline, const struct boot_file *module, unsigned in
 					.rsdp = 0xe0000 };
 	int rc;
 
-	error[0] = '\0';
-	rc = boot_load(&request, &boot, error, sizeof(error));
+	error[0] = checked[0] = '\0';
+	rc = boot_check(&request, RAM_SIZE, checked, sizeof(checked));
+	assert_int_equal(rc, boot_load(&request, &boot, error, sizeof(error)));
+	assert_string_equal(checked, error);
 	boot_file_close(&request.kernel);
 	return rc;
 }

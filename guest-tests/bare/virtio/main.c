@@ -44,7 +44,6 @@ static void test_disks(void)
 		return;
 	test_misuse(&disks[0]);
 	test_reset(&disks[0]);
-	/* After all that, everything once more. */
 	test_disk(&disks[0], 0);
 }
 

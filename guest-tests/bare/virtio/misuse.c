@@ -304,16 +304,17 @@ static void test_bus_master(struct blk *blk)
 	check(works(blk), "with bus mastering, after a reset, the disk works");
 }
 
-/* Sector 0 reads as words of 0: start from a sector that would be seen. */
 void test_misuse(struct blk *blk)
 {
 	data = pages(1);
 	table = pages(1);
 	header.sector = 0;
+	blk->indirect = false;
 	for (unsigned int i = 0; i < ARRAY_SIZE(misuses); i++)
 		test_one(blk, &misuses[i]);
 	for (unsigned int i = 0; i < ARRAY_SIZE(places); i++)
 		test_place(blk, &places[i]);
+	/* One whose contents would be seen, were it read. */
 	header.sector = 5;
 	test_bus_master(blk);
 }

@@ -34,7 +34,7 @@ with_lock() {
 	shift
 	mkdir -p "$(cache_dir)/locks"
 	exec {fd}>"$(cache_dir)/locks/$name"
-	if ! flock -n "$fd"; then
+	if ! flock -w 2 "$fd"; then
 		say "$name: another process is at it, waiting"
 		flock -w 3600 "$fd" || die "$name: waited an hour for the lock $(cache_dir)/locks/$name"
 	fi

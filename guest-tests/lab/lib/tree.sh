@@ -46,9 +46,6 @@ tree_build() {
 		die "the Debian tree could not be made"
 	fi
 	finish_entry "$scratch" "$target"
-	# Trees of older package lists: a lab that still runs on one keeps its files open.
-	find "$(cache_dir)/tree" -mindepth 1 -maxdepth 1 -name "$TREE_SUITE-*" \
-		! -path "$target" -exec rm -rf {} +
 	say "tree: done in $(($(date +%s) - began)) s, $(du -sh "$target" | cut -f1)"
 }
 

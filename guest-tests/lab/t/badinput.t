@@ -5,11 +5,12 @@
 
 export XDG_RUNTIME_DIR=$W/run TMPDIR=$W/tmp
 mkdir -m 700 "$XDG_RUNTIME_DIR" "$TMPDIR"
+: >"$W/said.out" >"$W/said.err"
 mkdir "$W/here" && cd "$W/here" || exit
 bare "$W/good" "$CODE_HALT"
 
 files() {
-	find "$W" ! -name 'said.*' -printf '%p %s %m\n' | sort
+	find "$W" ! -name 'said.*' ! -path "$W" -printf '%p %s %m\n' | sort
 	ip -o link show | cut -d: -f2 | sort
 }
 
@@ -26,14 +27,14 @@ refused() {
 		$(files) == "$before" && ! $(pgrep -x nidus) ]]; then
 		ok_row "$row"
 	else
-		bad_row "$row" "nidus ${*:0:12}"$'\n'"exit code $status; on stdout: $(head -n 3 "$W/said.out")" \
+		bad_row "$row" "nidus $(cut -c1-200 <<<"$*")"$'\n'"exit code $status; on stdout: $(head -n 3 "$W/said.out")" \
 			$'\n'"on stderr: $(head -n 5 "$W/said.err")"$'\n'"want: $regex"$'\n'"new: $(differ "$(files)" "$before")"
 	fi
 	shopt -u nocasematch
 }
 
 run() { # ROW REGEX WORD...: with a kernel that would run
-	refused "$1" "$2" run -k "$W/good" -m 16M "${@:3}"
+	refused "$1" "$2" run -k "$W/good" "${@:3}"
 }
 
 # --- Words ---

@@ -2,11 +2,11 @@
 # The serial port and the virtio console: input, output, the way out, and the terminal afterwards.
 . "$(dirname "$0")/lib.sh"
 
-# on_terminal NAME STEP... -- COMMAND...: see pty.py. Its report is in $W/NAME.report.
+# on_terminal NAME STEP... -- COMMAND...: see terminal.py. Its report is in $W/NAME.report.
 on_terminal() {
 	local name=$1
 	shift
-	LIMIT=$LIMIT python3 "$(dirname "$0")/pty.py" "$W/$name.out" "$@" >"$W/$name.report" 2>&1
+	LIMIT=$LIMIT python3 "$(dirname "$0")/terminal.py" "$W/$name.out" "$@" >"$W/$name.report" 2>&1
 }
 
 report() { # NAME ROW STATUS: what happened, and how the terminal is.

@@ -1,6 +1,6 @@
 """Runs a command on a terminal of its own and plays its user.
 
-  pty.py LOG STEP... -- COMMAND...
+  terminal.py LOG STEP... -- COMMAND...
 
 Steps, in order:  wait=REGEX    until the command has printed this
                   send=TEXT     type it; \\xNN as in Python
