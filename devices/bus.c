@@ -66,8 +66,7 @@ int bus_remove(struct bus *bus, uint64_t base, const void *context)
 
 	pthread_rwlock_wrlock(&bus->lock);
 	at = first_above(bus, base);
-	if (at < bus->count && bus->region[at].base == base &&
-	    bus->region[at].context == context) {
+	if (at < bus->count && bus->region[at].base == base && bus->region[at].context == context) {
 		bus->count--;
 		memmove(&bus->region[at], &bus->region[at + 1],
 			(bus->count - at) * sizeof(bus->region[0]));
@@ -98,7 +97,9 @@ static void dispatch(struct bus *bus, struct bus_access *access)
 
 void bus_read(struct bus *bus, uint64_t address, void *data, unsigned int size)
 {
-	struct bus_access access = { .offset = address, .size = (uint8_t)size, .value = UINT64_MAX };
+	struct bus_access access = { .offset = address,
+				     .size = (uint8_t)size,
+				     .value = UINT64_MAX };
 	uint64_t value;
 
 	dispatch(bus, &access);

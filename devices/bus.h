@@ -18,7 +18,8 @@ struct bus_access {
 	uint64_t offset; /* from the start of the region */
 	uint8_t size;	 /* bytes: 1 to 8 */
 	bool is_write;
-	uint64_t value; /* written by the guest, or to be filled in; arrives as all ones for a read */
+	uint64_t value; /* written by the guest, or to be filled in; arrives as all ones for a read
+			 */
 };
 
 typedef void bus_handler(void *context, struct bus_access *access);
@@ -47,7 +48,8 @@ int bus_add(struct bus *bus, const struct bus_region *region);
 /* Removes the region that starts at @base and has @context. 0 or -ENOENT. */
 int bus_remove(struct bus *bus, uint64_t base, const void *context);
 
-/* Reads into, or writes from, the little-endian buffer @data of @size bytes (1 to 8) at @address. */
+/* Reads into, or writes from, the little-endian buffer @data of @size bytes (1 to 8) at @address.
+ */
 void bus_read(struct bus *bus, uint64_t address, void *data, unsigned int size);
 void bus_write(struct bus *bus, uint64_t address, const void *data, unsigned int size);
 

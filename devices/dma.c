@@ -63,7 +63,8 @@ int dma_runs(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access
 
 	if (wraps(iova, len))
 		return -EFAULT;
-	/* Each turn consumes at least one byte and fills, or extends, a run: bounded by @max runs. */
+	/* Each turn consumes at least one byte and fills, or extends, a run: bounded by @max runs.
+	 */
 	while (len) {
 		struct iovec run;
 		struct iovec *last = count ? &iov[count - 1] : NULL;

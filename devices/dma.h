@@ -50,8 +50,8 @@ struct dma_ops {
 	 * and how many bytes from there on share the translation (1 to len) in *@run. Returns 0,
 	 * or -EFAULT after the unit has recorded the fault.
 	 */
-	int (*translate)(const struct dma *dma, uint64_t iova, uint64_t len,
-			 enum dma_access access, uint64_t *gpa, uint64_t *run);
+	int (*translate)(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access access,
+			 uint64_t *gpa, uint64_t *run);
 	/* A number that changes whenever an earlier translation may have become stale. */
 	uint64_t (*epoch)(const struct dma *dma);
 };

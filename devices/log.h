@@ -13,20 +13,20 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVELS };
 
-#define LOG_MODULES(X)                                                                             \
-	X(VMM, "vmm")                                                                              \
-	X(KVM, "kvm")                                                                              \
-	X(BOOT, "boot")                                                                            \
-	X(PCI, "pci")                                                                              \
-	X(IRQ, "irq")                                                                              \
-	X(VIRTIO, "virtio")                                                                        \
-	X(BLK, "blk")                                                                              \
-	X(NET, "net")                                                                              \
-	X(SERIAL, "serial")                                                                        \
-	X(SANDBOX, "sandbox")                                                                      \
-	X(CONTROL, "control")                                                                      \
-	X(VTD, "vtd")                                                                              \
-	X(VFIO, "vfio")                                                                            \
+#define LOG_MODULES(X)        \
+	X(VMM, "vmm")         \
+	X(KVM, "kvm")         \
+	X(BOOT, "boot")       \
+	X(PCI, "pci")         \
+	X(IRQ, "irq")         \
+	X(VIRTIO, "virtio")   \
+	X(BLK, "blk")         \
+	X(NET, "net")         \
+	X(SERIAL, "serial")   \
+	X(SANDBOX, "sandbox") \
+	X(CONTROL, "control") \
+	X(VTD, "vtd")         \
+	X(VFIO, "vfio")       \
 	X(SDMA, "sdma")
 
 enum log_module {
@@ -55,10 +55,10 @@ __attribute__((format(printf, 3, 4))) void log_write(enum log_module module, enu
 #define log_error(module, ...) log_write(LOG_##module, LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(module, ...)  log_write(LOG_##module, LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(module, ...)  log_write(LOG_##module, LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(module, ...)                                                                     \
-	do {                                                                                       \
-		if (log_enabled(LOG_##module, LOG_LEVEL_DEBUG))                                    \
-			log_write(LOG_##module, LOG_LEVEL_DEBUG, __VA_ARGS__);                     \
+#define log_debug(module, ...)                                                 \
+	do {                                                                   \
+		if (log_enabled(LOG_##module, LOG_LEVEL_DEBUG))                \
+			log_write(LOG_##module, LOG_LEVEL_DEBUG, __VA_ARGS__); \
 	} while (0)
 
 /* Each call site may speak this often; the last line says that the rest is dropped. */
@@ -67,11 +67,11 @@ __attribute__((format(printf, 3, 4))) void log_write(enum log_module module, enu
 bool log_guest_allowed(unsigned int *count, enum log_module module);
 
 /* A warning about something the guest did: bounded, so that a guest cannot fill the host's log. */
-#define log_guest(module, ...)                                                                     \
-	do {                                                                                       \
-		static unsigned int log_guest_count;                                               \
-		if (log_guest_allowed(&log_guest_count, LOG_##module))                             \
-			log_warn(module, __VA_ARGS__);                                             \
+#define log_guest(module, ...)                                         \
+	do {                                                           \
+		static unsigned int log_guest_count;                   \
+		if (log_guest_allowed(&log_guest_count, LOG_##module)) \
+			log_warn(module, __VA_ARGS__);                 \
 	} while (0)
 
 #endif

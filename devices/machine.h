@@ -19,10 +19,12 @@ struct msi_message {
 	uint32_t data;
 };
 
-/* Drives a wired interrupt (IOAPIC input) to @level. Several sources of one line must be merged by the caller. */
+/* Drives a wired interrupt (IOAPIC input) to @level. Several sources of one line must be merged by
+ * the caller. */
 void machine_set_irq(struct machine *machine, unsigned int gsi, bool level);
 
-/* Sends one message for @requester now. A message that cannot be delivered is dropped, as on hardware. */
+/* Sends one message for @requester now. A message that cannot be delivered is dropped, as on
+ * hardware. */
 void machine_send_msi(struct machine *machine, uint16_t requester, const struct msi_message *msi);
 
 /*
@@ -39,8 +41,8 @@ int machine_add_msi_route(struct machine *machine, uint16_t requester, int event
 int machine_set_msi_route(struct machine *machine, int handle, const struct msi_message *msi);
 
 /*
- * Makes a guest write of @size bytes (1, 2, 4, 8; 0 for any size) at guest-physical @address ring @eventfd without
- * leaving the kernel, or stops doing so. 0 or negative errno.
+ * Makes a guest write of @size bytes (1, 2, 4, 8; 0 for any size) at guest-physical @address ring
+ * @eventfd without leaving the kernel, or stops doing so. 0 or negative errno.
  */
 int machine_set_doorbell(struct machine *machine, uint64_t address, unsigned int size, int eventfd,
 			 bool on);

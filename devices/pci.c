@@ -34,8 +34,7 @@ void pci_function_init(struct pci_function *fn, const char *name, const struct p
 	fn->config[PCI_INTERRUPT_PIN] = interrupt_pin;
 	store_le16(&fn->writable[PCI_COMMAND], PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
 						       PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |
-						       PCI_COMMAND_SERR |
-						       PCI_COMMAND_INTX_DISABLE);
+						       PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
 	fn->writable[PCI_CACHE_LINE_SIZE] = 0xff;
 	fn->writable[PCI_INTERRUPT_LINE] = 0xff;
 }
@@ -65,7 +64,7 @@ void pci_add_bar(struct pci_function *fn, unsigned int index, enum pci_bar_kind 
 	if (prefetchable)
 		flags |= PCI_BASE_ADDRESS_MEM_PREFETCH;
 	store_le32(&fn->config[at], flags);
-	store_le32(&fn->writable[at], (uint32_t)~(size - 1));
+	store_le32(&fn->writable[at], (uint32_t) ~(size - 1));
 	if (kind == PCI_BAR_MEM64)
 		store_le32(&fn->writable[at + 4], (uint32_t)(~(size - 1) >> 32));
 }
@@ -114,10 +113,9 @@ unsigned int pci_add_express(struct pci_function *fn)
 		   PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN);
 	store_le16(&fn->writable[at + PCI_EXP_DEVCTL],
 		   PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE |
-			   PCI_EXP_DEVCTL_URRE | PCI_EXP_DEVCTL_RELAX_EN |
-			   PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_EXT_TAG |
-			   PCI_EXP_DEVCTL_NOSNOOP_EN | PCI_EXP_DEVCTL_READRQ |
-			   (fn->ops->reset ? PCI_EXP_DEVCTL_BCR_FLR : 0));
+			   PCI_EXP_DEVCTL_URRE | PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_PAYLOAD |
+			   PCI_EXP_DEVCTL_EXT_TAG | PCI_EXP_DEVCTL_NOSNOOP_EN |
+			   PCI_EXP_DEVCTL_READRQ | (fn->ops->reset ? PCI_EXP_DEVCTL_BCR_FLR : 0));
 	fn->express = at;
 	return at;
 }
@@ -281,7 +279,7 @@ void pci_function_write(struct pci_function *fn, unsigned int offset, unsigned i
 		__atomic_store_n(&fn->config[offset + i], next, __ATOMIC_RELAXED);
 	}
 	if (fn->express && fn->config[devctl + 1] & PCI_EXP_DEVCTL_BCR_FLR >> 8) {
-		fn->config[devctl + 1] &= (uint8_t)~(PCI_EXP_DEVCTL_BCR_FLR >> 8);
+		fn->config[devctl + 1] &= (uint8_t) ~(PCI_EXP_DEVCTL_BCR_FLR >> 8);
 		function_level_reset(fn);
 	}
 	if (ranges_overlap(offset, size, PCI_COMMAND, 2) ||

@@ -4,11 +4,13 @@
  *
  * A function is 4 KiB of configuration space with a mask of what the guest may write, BARs, and
  * capabilities. The host bridge serves it through ECAM and CF8/CFC. All functions sit on bus 0, as
- * root-complex integrated endpoints. Resources are assigned by pci_host_assign(), as firmware would.
+ * root-complex integrated endpoints. Resources are assigned by pci_host_assign(), as firmware
+ * would.
  *
  * Locking: configuration accesses of all functions are serialised by the host bridge's lock, which
- * is held when config_written, config_reading, bar_moved and reset are called. bar_access runs without any lock.
- * The locks of MSI-X and of INTx are leaves: raising an interrupt is allowed under any other lock.
+ * is held when config_written, config_reading, bar_moved and reset are called. bar_access runs
+ * without any lock. The locks of MSI-X and of INTx are leaves: raising an interrupt is allowed
+ * under any other lock.
  */
 #ifndef NIDUS_DEVICES_PCI_H
 #define NIDUS_DEVICES_PCI_H
@@ -21,13 +23,13 @@
 #include "devices/dma.h"
 #include "devices/machine.h"
 
-#define PCI_CONFIG_SIZE	   4096
-#define PCI_BARS	   6
-#define PCI_SLOTS	   32
-#define PCI_FUNCTIONS	   (PCI_SLOTS * 8)
-#define PCI_BAR_UNMAPPED   UINT64_MAX
-#define PCI_MSIX_MAX	   2048
-#define PCI_NO_VECTOR	   0xffff
+#define PCI_CONFIG_SIZE	 4096
+#define PCI_BARS	 6
+#define PCI_SLOTS	 32
+#define PCI_FUNCTIONS	 (PCI_SLOTS * 8)
+#define PCI_BAR_UNMAPPED UINT64_MAX
+#define PCI_MSIX_MAX	 2048
+#define PCI_NO_VECTOR	 0xffff
 
 enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64 };
 
@@ -42,13 +44,17 @@ struct pci_bar {
 struct pci_function;
 
 struct pci_ops {
-	/* The guest wrote [offset, offset + size) of configuration space, masks applied. May be NULL. */
+	/* The guest wrote [offset, offset + size) of configuration space, masks applied. May be
+	 * NULL. */
 	void (*config_written)(struct pci_function *fn, unsigned int offset, unsigned int size);
-	/* The guest is about to read [offset, offset + size): refresh config[] there. May be NULL. */
+	/* The guest is about to read [offset, offset + size): refresh config[] there. May be NULL.
+	 */
 	void (*config_reading)(struct pci_function *fn, unsigned int offset, unsigned int size);
-	/* An access to BAR @bar, from its start; the MSI-X table and pending bits are not passed on. */
+	/* An access to BAR @bar, from its start; the MSI-X table and pending bits are not passed
+	 * on. */
 	void (*bar_access)(struct pci_function *fn, unsigned int bar, struct bus_access *access);
-	/* BAR @bar is now decoded at @address, or not (PCI_BAR_UNMAPPED): move doorbells. May be NULL. */
+	/* BAR @bar is now decoded at @address, or not (PCI_BAR_UNMAPPED): move doorbells. May be
+	 * NULL. */
 	void (*bar_moved)(struct pci_function *fn, unsigned int bar, uint64_t address);
 	/* Function level reset: everything but configuration space. May be NULL. */
 	void (*reset)(struct pci_function *fn);
@@ -62,7 +68,7 @@ struct pci_msix {
 	uint32_t table_offset;
 	uint32_t pba_offset;
 	unsigned int cap; /* offset in configuration space; 0: the function has no MSI-X */
-	bool enabled; /* and not masked as a whole, and the function is bus master */
+	bool enabled;	  /* and not masked as a whole, and the function is bus master */
 	struct pci_msix_entry {
 		struct msi_message message;
 		bool masked;
@@ -70,7 +76,7 @@ struct pci_msix {
 		bool routed; /* the route is enabled, and sends `message` */
 		int route;   /* from machine_add_msi_route(), or negative: sent by hand */
 		int eventfd;
-	} *entry;
+	} * entry;
 };
 
 struct pci_function {
@@ -79,18 +85,18 @@ struct pci_function {
 	const char *name;
 	uint16_t requester; /* bus << 8 | device << 3 | function */
 	uint8_t config[PCI_CONFIG_SIZE];
-	uint8_t writable[PCI_CONFIG_SIZE]; /* bits that the guest may change */
+	uint8_t writable[PCI_CONFIG_SIZE];  /* bits that the guest may change */
 	uint8_t clearable[PCI_CONFIG_SIZE]; /* bits that a 1 written by the guest clears */
 	struct pci_bar bar[PCI_BARS];
-	unsigned int cap_next;	/* where the next capability goes */
-	unsigned int ext_next;	/* where the next extended capability goes */
+	unsigned int cap_next; /* where the next capability goes */
+	unsigned int ext_next; /* where the next extended capability goes */
 	unsigned int last_cap;
 	unsigned int last_ext;
-	unsigned int express;	/* offset of the PCI Express capability; 0: none */
+	unsigned int express; /* offset of the PCI Express capability; 0: none */
 	struct pci_msix msix;
-	unsigned int gsi;  /* of INTA#, set by pci_host_assign(); 0: none */
-	bool intx_level;   /* what the device asks for; the host's intx_lock */
-	bool intx_driven;  /* what the line carries of it; the host's intx_lock */
+	unsigned int gsi; /* of INTA#, set by pci_host_assign(); 0: none */
+	bool intx_level;  /* what the device asks for; the host's intx_lock */
+	bool intx_driven; /* what the line carries of it; the host's intx_lock */
 	struct dma dma;
 };
 
@@ -118,7 +124,8 @@ unsigned int pci_add_capability(struct pci_function *fn, uint8_t id, unsigned in
 unsigned int pci_add_ext_capability(struct pci_function *fn, uint16_t id, uint8_t version,
 				    unsigned int size);
 
-/* Appends the PCI Express capability of a root-complex integrated endpoint; with FLR if ops->reset is there. */
+/* Appends the PCI Express capability of a root-complex integrated endpoint; with FLR if ops->reset
+ * is there. */
 unsigned int pci_add_express(struct pci_function *fn);
 
 /*
@@ -137,7 +144,8 @@ bool pci_msix_enabled(const struct pci_function *fn);
  */
 void pci_msix_raise(struct pci_function *fn, unsigned int vector);
 
-/* Drives INTA#; follows the command register's interrupt disable bit, sets the status bit. Any thread. */
+/* Drives INTA#; follows the command register's interrupt disable bit, sets the status bit. Any
+ * thread. */
 void pci_set_intx(struct pci_function *fn, bool level);
 
 /* True if the guest has enabled bus mastering: without it a device must not touch memory. */
@@ -149,11 +157,13 @@ struct pci_windows {
 	uint64_t mem32_base, mem32_size;
 	uint64_t mem64_base, mem64_size;
 	uint16_t io_base, io_size;
-	unsigned int gsi_base, gsi_count; /* INTx lines: slot s, pin A uses gsi_base + s % gsi_count */
+	unsigned int gsi_base,
+		gsi_count; /* INTx lines: slot s, pin A uses gsi_base + s % gsi_count */
 };
 
 struct pci_host {
-	pthread_mutex_t lock; /* protects address, and configuration space and BARs of all functions */
+	pthread_mutex_t
+		lock; /* protects address, and configuration space and BARs of all functions */
 	pthread_mutex_t intx_lock; /* protects intx_count, intx_level and intx_driven; a leaf */
 	struct machine *machine;
 	const struct ram *ram;
@@ -177,10 +187,12 @@ void pci_host_destroy(struct pci_host *host);
  */
 int pci_host_add(struct pci_host *host, struct pci_function *fn, int devfn);
 
-/* Gives every BAR its address and every function its interrupt line, and enables decoding and bus mastering. 0 or -ENOSPC. */
+/* Gives every BAR its address and every function its interrupt line, and enables decoding and bus
+ * mastering. 0 or -ENOSPC. */
 int pci_host_assign(struct pci_host *host);
 
-/* Guest accesses to the configuration space of requester @requester; also what tests and fuzzers drive. */
+/* Guest accesses to the configuration space of requester @requester; also what tests and fuzzers
+ * drive. */
 uint32_t pci_config_read(struct pci_host *host, uint16_t requester, unsigned int offset,
 			 unsigned int size);
 void pci_config_write(struct pci_host *host, uint16_t requester, unsigned int offset,

@@ -9,13 +9,13 @@
 #include "devices/log.h"
 #include "devices/pci.h"
 
-#define ECAM_SIZE	     MIB /* bus 0 */
-#define PORT_CONFIG_ADDRESS  0xcf8
-#define CONFIG_ADDRESS_SIZE  8 /* 0xcf8 to 0xcff */
-#define CONFIG_RESET	     1 /* 0xcf9 lies inside of CONFIG_ADDRESS, for single bytes */
-#define CONFIG_DATA	     4 /* 0xcfc */
-#define CONFIG_ENABLE	     (1U << 31)
-#define RESET_CPU	     (1U << 2)
+#define ECAM_SIZE	    MIB /* bus 0 */
+#define PORT_CONFIG_ADDRESS 0xcf8
+#define CONFIG_ADDRESS_SIZE 8 /* 0xcf8 to 0xcff */
+#define CONFIG_RESET	    1 /* 0xcf9 lies inside of CONFIG_ADDRESS, for single bytes */
+#define CONFIG_DATA	    4 /* 0xcfc */
+#define CONFIG_ENABLE	    (1U << 31)
+#define RESET_CPU	    (1U << 2)
 
 static struct pci_function *find(struct pci_host *host, uint16_t requester)
 {

@@ -89,7 +89,8 @@ static void transmit(struct serial *serial, uint8_t byte)
 		serial->counters.dropped++;
 		return;
 	} else if (serial->chardev && chardev_write(serial->chardev, &byte, 1) != 1) {
-		/* The transmitter stays full until the host takes it: the guest waits, we do not. */
+		/* The transmitter stays full until the host takes it: the guest waits, we do not.
+		 */
 		serial->held = byte;
 		serial->holding = true;
 		serial->thr_empty_pending = false;

@@ -28,8 +28,8 @@ enum ioapic_register {
 #define ENTRY_MASKED	    UINT64_C(0x0000000000010000)
 #define ENTRY_DESTINATION   UINT64_C(0xff00000000000000)
 #define ENTRY_READ_ONLY	    (ENTRY_PENDING | ENTRY_REMOTE_IRR)
-#define ENTRY_WRITABLE                                                                             \
-	(ENTRY_VECTOR | ENTRY_DELIVERY_MODE | ENTRY_LOGICAL | ENTRY_ACTIVE_LOW | ENTRY_LEVEL |     \
+#define ENTRY_WRITABLE                                                                         \
+	(ENTRY_VECTOR | ENTRY_DELIVERY_MODE | ENTRY_LOGICAL | ENTRY_ACTIVE_LOW | ENTRY_LEVEL | \
 	 ENTRY_MASKED | ENTRY_DESTINATION)
 
 /* SDM 3A, 11.11: the message that a LAPIC would take for this entry. */
@@ -68,7 +68,8 @@ void ioapic_set(struct machine *machine, unsigned int pin, bool level)
 	pthread_mutex_lock(&ioapic->lock);
 	old = ioapic->level;
 	ioapic->level = level ? old | bit : old & ~bit;
-	/* A level-triggered input is looked at as long as it is high, an edge only when it rises. */
+	/* A level-triggered input is looked at as long as it is high, an edge only when it rises.
+	 */
 	if (level && (!(old & bit) || ioapic->entry[pin] & ENTRY_LEVEL))
 		deliver(machine, pin);
 	pthread_mutex_unlock(&ioapic->lock);

@@ -28,7 +28,8 @@ struct irq_route {
 struct kvm_irq_routing;
 
 struct irq_routes {
-	pthread_mutex_t lock; /* protects everything here, and the order of updates of KVM's table */
+	pthread_mutex_t
+		lock; /* protects everything here, and the order of updates of KVM's table */
 	struct irq_route route[IRQ_ROUTES];
 	struct kvm_irq_routing *buffer; /* room for all of them */
 	unsigned int highest;

@@ -53,8 +53,10 @@ static int open_device(void)
 		log_error(KVM, "/dev/kvm: %s; add yourself to its group: adduser $USER kvm",
 			  strerror(errno));
 	else if (errno == ENOENT)
-		log_error(KVM, "/dev/kvm: %s; load kvm_intel or kvm_amd, and see that virtualisation "
-			  "is on in the firmware ('nidus caps' tells more)", strerror(errno));
+		log_error(KVM,
+			  "/dev/kvm: %s; load kvm_intel or kvm_amd, and see that virtualisation "
+			  "is on in the firmware ('nidus caps' tells more)",
+			  strerror(errno));
 	else
 		log_error(KVM, "/dev/kvm: %s", strerror(errno));
 	return -errno;
@@ -129,7 +131,8 @@ int kvm_acquire(struct machine *machine)
 	machine->phys_bits = cpuid_phys_bits(machine);
 	machine->virtualised = host_has_virtualisation();
 	if (!machine->virtualised)
-		log_warn(KVM, "this CPU has neither VMX nor SVM: /dev/kvm is software here, which runs "
+		log_warn(KVM,
+			 "this CPU has neither VMX nor SVM: /dev/kvm is software here, which runs "
 			 "bare test guests but no real kernel; use the lab (make run)");
 	return 0;
 }

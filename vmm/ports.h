@@ -7,7 +7,8 @@
 
 struct machine;
 
-/* Claims the ports that the configuration asks for. 0, or negative errno after one line on stderr. */
+/* Claims the ports that the configuration asks for. 0, or negative errno after one line on stderr.
+ */
 int ports_init(struct machine *machine);
 
 #endif

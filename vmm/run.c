@@ -204,9 +204,9 @@ static void stop_vcpus(struct machine *machine)
 }
 
 /*
- * Joins the I/O thread, which finishes what is in flight: those requests touch guest memory and disk
- * images, so neither may go away before them. A host that does not answer is not waited for longer
- * than DRAIN_SECONDS; the process ends then without undoing anything.
+ * Joins the I/O thread, which finishes what is in flight: those requests touch guest memory and
+ * disk images, so neither may go away before them. A host that does not answer is not waited for
+ * longer than DRAIN_SECONDS; the process ends then without undoing anything.
  */
 static void stop_io(struct machine *machine)
 {

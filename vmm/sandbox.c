@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/kvm.h>
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
+#include <linux/kvm.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -22,8 +22,14 @@
 #define CONTROL (1U << SANDBOX_CONTROL)
 #define ALL	(VCPU | IO | CONTROL)
 
-#define CALL(name, threads, reason)  { SCMP_SYS(name), threads, SANDBOX_ANY_ARGUMENT, NULL, reason }
-#define IOCTL(name, threads, reason) { SCMP_SYS(ioctl), threads, name, #name, reason }
+#define CALL(name, threads, reason)                                         \
+	{                                                                   \
+		SCMP_SYS(name), threads, SANDBOX_ANY_ARGUMENT, NULL, reason \
+	}
+#define IOCTL(name, threads, reason)                          \
+	{                                                     \
+		SCMP_SYS(ioctl), threads, name, #name, reason \
+	}
 
 static const struct sandbox_rule rules[] = {
 	IOCTL(KVM_RUN, VCPU, "run the guest"),
@@ -47,7 +53,8 @@ static const struct sandbox_rule rules[] = {
 	CALL(epoll_wait, CONTROL, "which control client has a request"),
 	CALL(epoll_ctl, CONTROL, "control clients come and go"),
 	CALL(timerfd_settime, CONTROL, "hang up on control clients that are silent"),
-	CALL(poll, IO | CONTROL, "wait for signals, control clients and the end; for the last output"),
+	CALL(poll, IO | CONTROL,
+	     "wait for signals, control clients and the end; for the last output"),
 	CALL(accept4, CONTROL, "a control client"),
 	CALL(recvfrom, CONTROL, "a control client's request"),
 	CALL(sendto, CONTROL, "the answer to a control client"),
@@ -170,7 +177,8 @@ int sandbox_enter(const char *writable_dir)
 
 static int add_rules(scmp_filter_ctx filter, enum sandbox_thread thread)
 {
-	/* The number of the request is the second argument of every call that is told apart by it. */
+	/* The number of the request is the second argument of every call that is told apart by it.
+	 */
 	struct scmp_arg_cmp request = { .arg = 1, .op = SCMP_CMP_EQ };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(rules); i++) {

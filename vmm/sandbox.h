@@ -19,9 +19,9 @@ enum sandbox_thread { SANDBOX_VCPU, SANDBOX_IO, SANDBOX_CONTROL, SANDBOX_THREADS
 
 /* A system call that threads of the kinds in @threads may make, and why. */
 struct sandbox_rule {
-	int call;		/* SCMP_SYS() */
-	unsigned int threads;	/* 1 << enum sandbox_thread */
-	uint64_t request;	/* the ioctl's number, or SANDBOX_ANY_ARGUMENT */
+	int call;	      /* SCMP_SYS() */
+	unsigned int threads; /* 1 << enum sandbox_thread */
+	uint64_t request;     /* the ioctl's number, or SANDBOX_ANY_ARGUMENT */
 	const char *request_name;
 	const char *reason;
 };
@@ -32,7 +32,8 @@ const char *sandbox_thread_name(enum sandbox_thread thread);
 
 /*
  * Gives up privileges of the process for good. @writable_dir is the one directory in which files
- * may still be removed (the control socket's), or NULL. 0, or negative errno after a line on stderr.
+ * may still be removed (the control socket's), or NULL. 0, or negative errno after a line on
+ * stderr.
  */
 int sandbox_enter(const char *writable_dir);
 

@@ -54,8 +54,8 @@ int terminal_raw(void)
 		return -ENOMEM;
 	catch_fatal_signals();
 	raw = saved;
-	raw.c_iflag &= (tcflag_t)~(ICRNL | INLCR | IGNCR | IXON | BRKINT | ISTRIP);
-	raw.c_lflag &= (tcflag_t)~(ICANON | ECHO | ECHONL | ISIG | IEXTEN);
+	raw.c_iflag &= (tcflag_t) ~(ICRNL | INLCR | IGNCR | IXON | BRKINT | ISTRIP);
+	raw.c_lflag &= (tcflag_t) ~(ICANON | ECHO | ECHONL | ISIG | IEXTEN);
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
 	active = 1;

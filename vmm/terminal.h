@@ -20,10 +20,10 @@ void terminal_restore(void);
 
 /* What a byte typed at the terminal means. */
 enum terminal_key {
-	TERMINAL_PASS,	/* goes to the guest */
-	TERMINAL_EAT,	/* part of an escape sequence */
-	TERMINAL_QUIT,	/* Ctrl-A x */
-	TERMINAL_HELP,	/* Ctrl-A h */
+	TERMINAL_PASS, /* goes to the guest */
+	TERMINAL_EAT,  /* part of an escape sequence */
+	TERMINAL_QUIT, /* Ctrl-A x */
+	TERMINAL_HELP, /* Ctrl-A h */
 };
 
 /* The state of the escape sequence: true after a Ctrl-A. */

@@ -43,8 +43,7 @@ static int check_cpu(const struct vm_config *config, struct config_error *error)
 	if (!cpuid_check_spec(config->cpu, &bad, &len))
 		return 0;
 	cpuid_feature_names(names, sizeof(names));
-	return config_fail(error,
-			   "--cpus: cpu: '%.*s' is neither host nor -FEATURE; features: %s",
+	return config_fail(error, "--cpus: cpu: '%.*s' is neither host nor -FEATURE; features: %s",
 			   (int)min_u64(len, 64), bad, names);
 }
 
@@ -141,8 +140,8 @@ int config_validate_rules(const struct vm_config *config, struct config_error *e
 		if (check_source("--disk", i, "path", config->disk[i].path, config->disk[i].fd,
 				 error))
 			return -EINVAL;
-	if (check_cpu(config, error) || check_memory(config, error) || check_streams(config, error) ||
-	    check_nets(config, error))
+	if (check_cpu(config, error) || check_memory(config, error) ||
+	    check_streams(config, error) || check_nets(config, error))
 		return -EINVAL;
 	return check_fds(config, error);
 }

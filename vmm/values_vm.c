@@ -11,8 +11,10 @@
 #include "devices/log.h"
 #include "vmm/keys.h"
 
-/* "host", then any number of ":-feature"; which features there are is known where CPUID is made. */
-/* The form only: whether each word is a feature is a rule of validate.c, which can list them. */
+/*
+ * "host", then any number of ":-feature". This is the form only: whether each word is a feature is
+ * a rule of validate.c, which can list them.
+ */
 static int parse_cpu(const struct key *key, void *object, const char *text)
 {
 	static const char host[] = "host";

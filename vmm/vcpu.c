@@ -15,14 +15,14 @@
 #include "vmm/boot.h"
 #include "vmm/vm.h"
 
-#define MSR_IA32_MISC_ENABLE	 0x1a0
-#define MISC_ENABLE_FAST_STRING	 1
-#define MSR_IA32_MTRR_DEF_TYPE	 0x2ff
-#define MTRR_ENABLED_WRITE_BACK	 (1 << 11 | 6)
-#define LAPIC_LVT_LINT0		 0x350
-#define LAPIC_LVT_LINT1		 0x360
-#define LAPIC_MODE_EXTINT	 (7U << 8)
-#define LAPIC_MODE_NMI		 (4U << 8)
+#define MSR_IA32_MISC_ENABLE	0x1a0
+#define MISC_ENABLE_FAST_STRING 1
+#define MSR_IA32_MTRR_DEF_TYPE	0x2ff
+#define MTRR_ENABLED_WRITE_BACK (1 << 11 | 6)
+#define LAPIC_LVT_LINT0		0x350
+#define LAPIC_LVT_LINT1		0x360
+#define LAPIC_MODE_EXTINT	(7U << 8)
+#define LAPIC_MODE_NMI		(4U << 8)
 
 int vcpu_signal(void)
 {
@@ -204,9 +204,11 @@ static void dump_state(struct vcpu *vcpu)
 
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 || ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
 		return;
-	log_warn(KVM, "vCPU %u: rip %#llx rsp %#llx rflags %#llx cr0 %#llx cr2 %#llx cr3 %#llx "
-		 "cr4 %#llx efer %#llx", vcpu->index, regs.rip, regs.rsp, regs.rflags, sregs.cr0,
-		 sregs.cr2, sregs.cr3, sregs.cr4, sregs.efer);
+	log_warn(KVM,
+		 "vCPU %u: rip %#llx rsp %#llx rflags %#llx cr0 %#llx cr2 %#llx cr3 %#llx "
+		 "cr4 %#llx efer %#llx",
+		 vcpu->index, regs.rip, regs.rsp, regs.rflags, sregs.cr0, sregs.cr2, sregs.cr3,
+		 sregs.cr4, sregs.efer);
 }
 
 static void exit_internal_error(struct vcpu *vcpu)
@@ -215,8 +217,10 @@ static void exit_internal_error(struct vcpu *vcpu)
 		log_error(KVM, "vCPU %u: KVM gave up with internal error %u", vcpu->index,
 			  vcpu->run->internal.suberror);
 	else
-		log_error(KVM, "vCPU %u: KVM gave up with internal error %u: this CPU has neither VMX "
-			  "nor SVM, and software KVM cannot run a real kernel; use the lab (make run)",
+		log_error(KVM,
+			  "vCPU %u: KVM gave up with internal error %u: this CPU has neither VMX "
+			  "nor SVM, and software KVM cannot run a real kernel; use the lab (make "
+			  "run)",
 			  vcpu->index, vcpu->run->internal.suberror);
 	dump_state(vcpu);
 	machine_end(vcpu->machine, MACHINE_ERROR, 0);
@@ -284,7 +288,8 @@ void vcpu_loop(struct vcpu *vcpu)
 	       !__atomic_load_n(&machine->end, __ATOMIC_ACQUIRE)) {
 		vcpu->counters.runs++;
 		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
-			/* A halted application processor waits in KVM and returns EAGAIN on INIT. */
+			/* A halted application processor waits in KVM and returns EAGAIN on INIT.
+			 */
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
 			log_error(KVM, "vCPU %u: KVM_RUN: %s", vcpu->index, strerror(errno));

@@ -116,7 +116,8 @@ struct machine {
 	struct start_line start;
 	bool stopping; /* atomic: vCPU threads leave their loop */
 
-	/* How the VM ends: enum machine_end, and its status << 32; set once, announced on end_event. */
+	/* How the VM ends: enum machine_end, and its status << 32; set once, announced on
+	 * end_event. */
 	uint64_t end;
 	int end_event;
 };
@@ -138,7 +139,8 @@ struct kvm_cpuid2;
 int cpuid_apply(struct machine *machine, struct vcpu *vcpu);
 unsigned int cpuid_phys_bits(struct machine *machine);
 
-/* vmm/kernel.c: puts the kernel, its files and the ACPI tables into memory, and sets vCPU 0 to it. */
+/* vmm/kernel.c: puts the kernel, its files and the ACPI tables into memory, and sets vCPU 0 to it.
+ */
 int kernel_load(struct machine *machine);
 
 /* vmm/vcpu.c. */

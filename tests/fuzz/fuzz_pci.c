@@ -12,10 +12,10 @@
 #include "tests/unit/fake_machine.h"
 
 #define DEVICES 2
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
+#define CHECK(condition)          \
+	do {                      \
+		if (!(condition)) \
+			abort();  \
 	} while (0)
 
 static void bar_access(struct pci_function *fn, unsigned int bar, struct bus_access *access)

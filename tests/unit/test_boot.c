@@ -519,9 +519,9 @@ int main(void)
 		cmocka_unit_test(test_identify),	  cmocka_unit_test(test_linux),
 		cmocka_unit_test(test_linux_high_memory), cmocka_unit_test(test_linux_short_header),
 		cmocka_unit_test(test_linux_alignment),	  cmocka_unit_test(test_initrds),
-		cmocka_unit_test(test_initrd_limits),	  cmocka_unit_test(test_initrd_shrinks),
-		cmocka_unit_test(test_linux_refused),	  cmocka_unit_test(test_little_memory),
-		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_initrd_limits),	  cmocka_unit_test(test_initrd_arguments),
+		cmocka_unit_test(test_initrd_shrinks),	  cmocka_unit_test(test_linux_refused),
+		cmocka_unit_test(test_little_memory),	  cmocka_unit_test(test_windows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

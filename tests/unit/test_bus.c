@@ -139,7 +139,7 @@ static void test_full(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_unclaimed), cmocka_unit_test(test_dispatch),
+		cmocka_unit_test(test_unclaimed),  cmocka_unit_test(test_dispatch),
 		cmocka_unit_test(test_straddling), cmocka_unit_test(test_conflicts),
 		cmocka_unit_test(test_full),
 	};

@@ -57,10 +57,9 @@ static const struct pci_ops ops = { .bar_access = bar_access,
 				    .bar_moved = bar_moved,
 				    .reset = reset };
 
-static const struct pci_ids ids = { .vendor = 0x1234,
-				    .device = 0x5678,
-				    .class_code = 0x028000,
-				    .revision = 9 };
+static const struct pci_ids ids = {
+	.vendor = 0x1234, .device = 0x5678, .class_code = 0x028000, .revision = 9
+};
 
 struct fixture {
 	struct machine *machine;

@@ -171,8 +171,8 @@ static int list_rules(void)
 
 	for (int thread = 0; thread < SANDBOX_THREADS; thread++) {
 		for (unsigned int i = 0; i < count; i++) {
-			char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE,
-								      rules[i].call);
+			char *name =
+				seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, rules[i].call);
 
 			if (rules[i].threads & 1U << thread)
 				printf("%s %s %s\n",

@@ -233,13 +233,14 @@ static int do_work(void)
 	char root[128];
 	char script[128];
 	char command[sizeof(cmdline) + 160];
-	char args[sizeof(cmdline)];
 	bool rooted = option("nidus.root", root, sizeof(root));
 	char *argv[] = { rooted ? "/bin/bash" : "/bin/sh", "-c", command, NULL };
 
 	if (rooted && !enter_root(root))
 		return 125;
 	if (option("nidus.script", script, sizeof(script))) {
+		char args[sizeof(cmdline)];
+
 		option("nidus.args", args, sizeof(args));
 		snprintf(command, sizeof(command), "exec %s/scripts/%s %s",
 			 rooted ? "/initramfs" : "", script, args);
@@ -250,10 +251,9 @@ static int do_work(void)
 	return 0;
 }
 
-static void end(void)
+static void end_machine(void)
 {
 	char how[16];
-	char *shell[] = { "/bin/sh", "-i", NULL };
 
 	option("nidus.end", how, sizeof(how));
 	sync();
@@ -268,12 +268,15 @@ static void end(void)
 	if (!strcmp(how, "hang"))
 		for (;;)
 			pause();
-	if (!strcmp(how, "shell"))
+	if (!strcmp(how, "shell")) {
+		char *shell[] = { "/bin/sh", "-i", NULL };
+
 		run(shell);
+	}
 	if (!strcmp(how, "reboot"))
 		reboot(RB_AUTOBOOT);
 	else if (!strcmp(how, "halt"))
-		reboot(RB_HALT_SYSTEM);
+		reboot((int)RB_HALT_SYSTEM);
 	else
 		reboot(RB_POWER_OFF);
 	complain("cannot", *how ? how : "poweroff");
@@ -293,5 +296,5 @@ int main(void)
 	read_cmdline();
 	report();
 	printf("nidus-guest: exit %d\n", do_work());
-	end();
+	end_machine();
 }
