@@ -344,31 +344,42 @@ bool virtq_publish(struct virtqueue *vq)
 
 /* --- Buffers --- */
 
-static uint64_t iov_copy(const struct iovec *iov, unsigned int count, uint8_t *bytes, uint64_t len,
-			 bool to_iov)
+uint64_t iov_read(const struct iovec *iov, unsigned int count, void *bytes, uint64_t len)
 {
 	uint64_t done = 0;
 
 	for (unsigned int i = 0; i < count && done < len; i++) {
 		uint64_t n = min_u64(iov[i].iov_len, len - done);
 
-		if (to_iov)
-			memcpy(iov[i].iov_base, bytes + done, n);
-		else
-			memcpy(bytes + done, iov[i].iov_base, n);
+		memcpy((uint8_t *)bytes + done, iov[i].iov_base, n);
 		done += n;
 	}
 	return done;
 }
 
-uint64_t iov_read(const struct iovec *iov, unsigned int count, void *bytes, uint64_t len)
-{
-	return iov_copy(iov, count, bytes, len, false);
-}
-
 uint64_t iov_write(const struct iovec *iov, unsigned int count, const void *bytes, uint64_t len)
 {
-	return iov_copy(iov, count, (void *)(uintptr_t)bytes, len, true);
+	return iov_write_at(iov, count, 0, bytes, len);
+}
+
+uint64_t iov_write_at(const struct iovec *iov, unsigned int count, uint64_t offset,
+		      const void *bytes, uint64_t len)
+{
+	uint64_t done = 0;
+
+	for (unsigned int i = 0; i < count && done < len; i++) {
+		uint64_t n;
+
+		if (offset >= iov[i].iov_len) {
+			offset -= iov[i].iov_len;
+			continue;
+		}
+		n = min_u64(iov[i].iov_len - offset, len - done);
+		memcpy((uint8_t *)iov[i].iov_base + offset, (const uint8_t *)bytes + done, n);
+		done += n;
+		offset = 0;
+	}
+	return done;
 }
 
 unsigned int iov_skip(struct iovec **iov, unsigned int count, uint64_t len)

@@ -113,6 +113,10 @@ static inline uint32_t virtq_used_bytes(uint16_t size, bool event_index)
 uint64_t iov_read(const struct iovec *iov, unsigned int count, void *bytes, uint64_t len);
 uint64_t iov_write(const struct iovec *iov, unsigned int count, const void *bytes, uint64_t len);
 
+/* As iov_write(), from byte @offset of @iov on. */
+uint64_t iov_write_at(const struct iovec *iov, unsigned int count, uint64_t offset,
+		      const void *bytes, uint64_t len);
+
 /* Drops the first @len bytes; returns the entries that are left and moves *@iov to the first. */
 unsigned int iov_skip(struct iovec **iov, unsigned int count, uint64_t len);
 

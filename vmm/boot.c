@@ -323,13 +323,14 @@ int boot_check(const struct boot_request *request, uint64_t memory, char *error,
 {
 	struct boot_request copy = *request;
 	struct boot_state state;
-	struct boot boot = { &copy, &state, error, n, true };
+	struct boot boot = { NULL, &state, error, n, true };
 	struct ram ram = { .count = 1,
 			   .slot[0].size = min_u64(memory, LAYOUT_LOW_RAM_MAX),
 			   .slot[0].host = calloc(1, LAYOUT_BOOT_END) };
 	int rc = -ENOMEM;
 
 	copy.ram = &ram;
+	boot.request = &copy;
 	if (ram.slot[0].host)
 		rc = load(&boot);
 	else

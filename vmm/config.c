@@ -17,6 +17,7 @@ int config_fail(struct config_error *error, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
+	/* cppcheck-suppress ctuuninitvar ; it is written, not read */
 	vsnprintf(error->text, sizeof(error->text), format, args);
 	va_end(args);
 	/* The text quotes what was given: it must stay one line and not drive the terminal. */

@@ -73,6 +73,7 @@ struct vm_config {
 	enum hugepages hugepages;
 	bool prefault;
 	bool overcommit;
+	bool shared; /* a memfd, whatever it costs */
 
 	struct stream_config serial;  /* COM1; default stdio */
 	struct stream_config console; /* virtio console; default off */

@@ -8,6 +8,7 @@
 #include "devices/log.h"
 #include "vmm/acpi.h"
 #include "vmm/boot.h"
+#include "vmm/kernel.h"
 #include "vmm/vm.h"
 
 static int build_tables(struct machine *machine, uint64_t *rsdp)
@@ -51,6 +52,22 @@ static int start_vcpus(struct machine *machine, const struct boot_state *state)
 
 	for (unsigned int i = 0; i < machine->config->cpus && !rc; i++)
 		rc = vcpu_reset(&machine->vcpu[i], state);
+	return rc;
+}
+
+int kernel_check(const struct vm_config *config, char *error, size_t size)
+{
+	struct boot_file modules[CONFIG_INITRDS] = { 0 };
+	struct boot_request request = {
+		.kernel = { .fd = -1 },
+		.module = modules,
+		.cmdline = config->cmdline,
+	};
+	int rc = open_files(config, &request, modules, error, size);
+
+	if (!rc)
+		rc = boot_check(&request, config->memory, error, size);
+	close_files(&request, modules);
 	return rc;
 }
 

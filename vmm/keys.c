@@ -48,6 +48,8 @@ static const struct key memory_keys[] = {
 	  .metavar = "on|off", .help = "allocate all of it before the guest starts" },
 	{ "overcommit", "nidus,overcommit", &value_flag, .offset = FIELD(vm_config, overcommit),
 	  .metavar = "on|off", .help = "allow more than the host has free" },
+	{ "shared", "nidus,shared", &value_flag, .offset = FIELD(vm_config, shared),
+	  .metavar = "on|off", .help = "a memfd, even where the host gives those no huge pages" },
 };
 
 static const struct key disk_keys[] = {

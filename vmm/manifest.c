@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "devices/base.h"
+#include "vmm/fdt_sound.h"
 #include "vmm/keys.h"
 
 struct reader {
@@ -320,18 +321,6 @@ static bool looks_like_source(const void *blob, size_t size)
 	return false;
 }
 
-/*
- * dtc and libfdt have written version 17 since 2007. Refusing older ones here is not for lack of
- * users alone: fdt_check_full() of libfdt 1.6 itself crashes on broken blobs that claim to be
- * older.
- */
-static bool is_current(const void *blob, size_t size)
-{
-	return size >= sizeof(struct fdt_header) &&
-	       fdt_version(blob) == FDT_LAST_SUPPORTED_VERSION &&
-	       fdt_last_comp_version(blob) == FDT_LAST_COMPATIBLE_VERSION;
-}
-
 int manifest_parse(struct vm_config *config, const void *blob, size_t size, const char *path,
 		   const char *directory, struct config_error *error)
 {
@@ -342,6 +331,7 @@ int manifest_parse(struct vm_config *config, const void *blob, size_t size, cons
 		.directory = directory,
 		.error = error,
 	};
+	const char *wrong;
 	int r;
 
 	if (size < sizeof(fdt32_t) || fdt32_ld(blob) != FDT_MAGIC) {
@@ -355,10 +345,11 @@ int manifest_parse(struct vm_config *config, const void *blob, size_t size, cons
 				   "source, or with `nidus check --dtb`",
 				   path);
 	}
-	r = is_current(blob, size) ? fdt_check_full(blob, size) : -FDT_ERR_BADVERSION;
-	if (r)
+	wrong = fdt_unsound(blob, size);
+	r = wrong ? 0 : fdt_check_full(blob, size);
+	if (wrong || r)
 		return config_fail(error, "%s: is a broken device tree blob (%s); compile it again",
-				   path, fdt_strerror(r));
+				   path, wrong ? wrong : fdt_strerror(r));
 	return read_tree(&reader);
 }
 

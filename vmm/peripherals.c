@@ -12,6 +12,9 @@
 #include "devices/log.h"
 #include "devices/serial.h"
 #include "devices/virtio_blk.h"
+#include "devices/virtio_console.h"
+#include "devices/virtio_net.h"
+#include "devices/virtio_rng.h"
 #include "vmm/layout.h"
 #include "vmm/report.h"
 #include "vmm/terminal.h"
@@ -34,6 +37,11 @@ struct disk {
 	struct virtio_blk *blk;
 };
 
+struct net {
+	struct virtio_net_tap tap;
+	struct virtio_net *net;
+};
+
 struct peripherals {
 	struct machine *machine;
 	struct terminal_escape escape;
@@ -42,6 +50,10 @@ struct peripherals {
 	struct cmos cmos;
 	unsigned int disk_count;
 	struct disk disk[CONFIG_DISKS];
+	unsigned int net_count;
+	struct net net[CONFIG_NETS];
+	struct virtio_console *console;
+	struct virtio_rng *rng;
 	/* Every virtio device, for what is done to all alike. */
 	unsigned int virtio_count;
 	struct virtio_device *virtio[CONFIG_DISKS + CONFIG_NETS + 2];
@@ -139,6 +151,82 @@ static int disk_create(struct peripherals *p, unsigned int index)
 	return 0;
 }
 
+/* --- Networks --- */
+
+/*
+ * The address of a card that the user gave none: locally administered, and the same for the same
+ * tap and index, so that a guest keeps its configuration (FNV-1a, 64 bits).
+ */
+static void derive_mac(uint8_t mac[VIRTIO_NET_MAC], const char *name, unsigned int index)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
+	hash = (hash ^ index) * UINT64_C(0x100000001b3);
+	memcpy(mac, "\x52\x54\x00", 3);
+	for (unsigned int i = 3; i < VIRTIO_NET_MAC; i++, hash >>= 8)
+		mac[i] = (uint8_t)hash;
+}
+
+static int net_create(struct peripherals *p, unsigned int index)
+{
+	const struct net_config *config = &p->machine->config->net[index];
+	struct virtio_net_options options = { .tap = config->tap,
+					      .fd = config->fd,
+					      .pairs = config->queues,
+					      .offload = config->offload };
+	struct net *net = &p->net[index];
+	char error[ERROR_SIZE] = "", name[16];
+	uint8_t mac[VIRTIO_NET_MAC];
+	int rc = virtio_net_open(&net->tap, &options, error, sizeof(error));
+
+	if (rc) {
+		log_error(NET, "--net: %s", error);
+		return rc;
+	}
+	if (config->has_mac)
+		memcpy(mac, config->mac, sizeof(mac));
+	else
+		derive_mac(mac, net->tap.name, index);
+	snprintf(name, sizeof(name), "net%u", index);
+	net->net = virtio_net_create(&p->machine->pci, p->machine->loop, name, &net->tap, mac);
+	if (!net->net) {
+		rc = -errno;
+		log_error(NET, "%s: %s", name, strerror(errno));
+		virtio_net_close(&net->tap);
+		return rc;
+	}
+	p->virtio[p->virtio_count++] = virtio_net_device(net->net);
+	p->net_count++;
+	return 0;
+}
+
+/* --- Console and entropy --- */
+
+static int console_create(struct peripherals *p)
+{
+	if (!p->console_stream.chardev)
+		return 0;
+	p->console = virtio_console_create(&p->machine->pci, p->machine->loop, "console",
+					   p->console_stream.chardev);
+	if (!p->console)
+		return -errno;
+	p->virtio[p->virtio_count++] = virtio_console_device(p->console);
+	return 0;
+}
+
+static int rng_create(struct peripherals *p)
+{
+	if (!p->machine->config->rng)
+		return 0;
+	p->rng = virtio_rng_create(&p->machine->pci, p->machine->loop, "rng");
+	if (!p->rng)
+		return -errno;
+	p->virtio[p->virtio_count++] = virtio_rng_device(p->rng);
+	return 0;
+}
+
 /* --- All of them --- */
 
 static int create_platform(struct peripherals *p)
@@ -171,6 +259,12 @@ int peripherals_create(struct machine *machine)
 		rc = create_platform(p);
 	for (unsigned int i = 0; i < config->disk_count && !rc; i++)
 		rc = disk_create(p, i);
+	for (unsigned int i = 0; i < config->net_count && !rc; i++)
+		rc = net_create(p, i);
+	if (!rc)
+		rc = console_create(p);
+	if (!rc)
+		rc = rng_create(p);
 	if (rc)
 		peripherals_destroy(machine);
 	return rc;
@@ -180,6 +274,14 @@ void peripherals_destroy(struct machine *machine)
 {
 	struct peripherals *p = machine->peripherals;
 
+	if (p->rng)
+		virtio_rng_destroy(p->rng);
+	if (p->console)
+		virtio_console_destroy(p->console);
+	while (p->net_count-- > 0) {
+		virtio_net_destroy(p->net[p->net_count].net);
+		virtio_net_close(&p->net[p->net_count].tap);
+	}
 	while (p->disk_count-- > 0) {
 		virtio_blk_destroy(p->disk[p->disk_count].blk);
 		virtio_blk_close(&p->disk[p->disk_count].image);

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "devices/base.h"
-#include "vmm/boot.h"
 #include "vmm/config.h"
 #include "vmm/cpuid.h"
+#include "vmm/kernel.h"
 
 static int check_memory(const struct vm_config *config, struct config_error *error)
 {
@@ -150,7 +150,7 @@ int config_validate(const struct vm_config *config, struct config_error *error)
 {
 	if (config_validate_rules(config, error) || config_validate_host(config, "", error))
 		return -EINVAL;
-	if (boot_identify(config->kernel, error->text, sizeof(error->text)) < 0)
+	if (kernel_check(config, error->text, sizeof(error->text)))
 		return -EINVAL;
 	return 0;
 }

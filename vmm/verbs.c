@@ -95,7 +95,7 @@ static int verb_version(struct invocation *invocation)
 static int verb_help(struct invocation *invocation)
 {
 	const struct verb *verb;
-	struct config_error error;
+	struct config_error error = { "" };
 
 	if (!invocation->operand) {
 		help_print(stdout);

@@ -18,6 +18,7 @@
 #include "devices/log.h"
 #include "devices/loop.h"
 #include "vmm/exit.h"
+#include "vmm/kernel.h"
 #include "vmm/layout.h"
 #include "vmm/monitor.h"
 #include "vmm/peripherals.h"

@@ -12,8 +12,8 @@
  * The first thread becomes the control thread: signals, the control socket, the end of the VM.
  *
  * Guest address space, see vmm/layout.h: RAM from 0 to at most 3 GiB and from 4 GiB up, the PCI
- * windows, ECAM, IOAPIC and LAPIC between. RAM is one memfd, mapped once, known to KVM as one or
- * two slots.
+ * windows, ECAM, IOAPIC and LAPIC between. RAM is one mapping (vmm/memory.c), known to KVM as one
+ * or two slots.
  *
  * Accesses. An exit goes to `pio` or `mmio` (devices/bus.h) and from there to one handler of one
  * device. Doorbells never get that far: they are ioeventfds. What no device claims reads as ones.
@@ -75,7 +75,7 @@ struct vcpu {
 
 /* vmm/memory.c: the RAM of the guest. */
 struct memory {
-	int fd; /* memfd */
+	int fd; /* memfd, or -1: anonymous memory */
 	void *base;
 	uint64_t size;	  /* bytes of RAM */
 	uint64_t mapping; /* bytes mapped: size, rounded up to the page size of the backing */
@@ -138,10 +138,6 @@ void kvm_release(struct machine *machine);
 struct kvm_cpuid2;
 int cpuid_apply(struct machine *machine, struct vcpu *vcpu);
 unsigned int cpuid_phys_bits(struct machine *machine);
-
-/* vmm/kernel.c: puts the kernel, its files and the ACPI tables into memory, and sets vCPU 0 to it.
- */
-int kernel_load(struct machine *machine);
 
 /* vmm/vcpu.c. */
 int vcpu_create(struct machine *machine, unsigned int index);

@@ -7,7 +7,7 @@ _nidus_keys()
 	case $1 in
 	-i | --initrd) echo "path= args=" ;;
 	-c | --cpus) echo "count= cpu=" ;;
-	-m | --memory | --mem) echo "size= hugepages= prefault overcommit" ;;
+	-m | --memory | --mem) echo "size= hugepages= prefault overcommit shared" ;;
 	-d | --disk) echo "path= fd= ro direct queues= serial=" ;;
 	-n | --net | --network) echo "tap= fd= mac= queues= offload=" ;;
 	--serial | --console) echo "to= file=" ;;
@@ -19,7 +19,7 @@ _nidus_values()
 {
 	case $2 in
 	hugepages) compgen -W "2M 1G off" -- "$3" ;;
-	prefault | overcommit | ro | direct | offload) compgen -W "on off" -- "$3" ;;
+	prefault | overcommit | shared | ro | direct | offload) compgen -W "on off" -- "$3" ;;
 	to) compgen -W "stdio off" -- "$3" ;;
 	path | file) compgen -f -- "$3" ;;
 	tap) compgen -W "$(_nidus_taps)" -- "$3" ;;

@@ -81,12 +81,13 @@ chmod 700 runtime
 touch out err empty
 cp "$tree/configs/minimal.dts" .
 echo text >text
-# A bzImage as far as its header goes: boot sector, magic, protocol 2.12, high, 64-bit.
+# A bzImage as far as its header goes: boot sector, magic, protocol 2.12, high, 64-bit, at 16 MiB.
 truncate -s 8K kernel
 poke 510 '\x55\xaa'
 poke 514 'HdrS\x0c\x02'
 poke 529 '\x01'
 poke 566 '\x01'
+poke 600 '\x00\x00\x00\x01'
 truncate -s 1M disk.img
 printf 'odd' >odd.img
 

@@ -243,18 +243,18 @@ static void test_print(void **state)
 			 0);
 	config_print(&invocation.config, out);
 	fclose(out);
-	assert_string_equal(text,
-			    "kernel      k\n"
-			    "cmdline     a\\x0ab\\x1b\n"
-			    "cpus        count=1\n"
-			    "memory      size=512M,hugepages=off,prefault=off,overcommit=off\n"
-			    "disk 0      path=\"x,y\",ro=on,direct=off,queues=1\n"
-			    "net 0       tap=tap0,mac=52:54:00:00:00:01,queues=1,offload=on\n"
-			    "serial      to=stdio\n"
-			    "console     to=off\n"
-			    "rng         on\n"
-			    "exit-port   0xf4\n"
-			    "seccomp     kill\n");
+	assert_string_equal(text, "kernel      k\n"
+				  "cmdline     a\\x0ab\\x1b\n"
+				  "cpus        count=1\n"
+				  "memory      size=512M,hugepages=off,prefault=off,overcommit=off,"
+				  "shared=off\n"
+				  "disk 0      path=\"x,y\",ro=on,direct=off,queues=1\n"
+				  "net 0       tap=tap0,mac=52:54:00:00:00:01,queues=1,offload=on\n"
+				  "serial      to=stdio\n"
+				  "console     to=off\n"
+				  "rng         on\n"
+				  "exit-port   0xf4\n"
+				  "seccomp     kill\n");
 	free(text);
 	options_free(&invocation);
 }

@@ -45,6 +45,10 @@ int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
 int strncmp(const char *a, const char *b, size_t n);
 
+/* Fills @words 64-bit words with @word; true if all of them are @word. */
+void fill64(void *to, uint64_t word, size_t words);
+bool all64(const void *at, uint64_t word, size_t words);
+
 /* True if @a and @b are equal. */
 bool streq(const char *a, const char *b);
 

@@ -37,6 +37,16 @@ void delay_us(uint64_t us)
 		cpu_relax();
 }
 
+void listen_us(uint64_t us)
+{
+	uint64_t until = rdtsc() + us * tsc_per_us;
+
+	while (rdtsc() < until) {
+		interrupt_window();
+		cpu_relax();
+	}
+}
+
 bool wait_until(bool (*condition)(const void *context), const void *context, uint64_t us)
 {
 	uint64_t until = rdtsc() + us * tsc_per_us;

@@ -124,8 +124,7 @@ static void test_interrupts(struct blk *blk, const char *name, uint8_t *data)
 	virtq_interrupts(&blk->queue[0], false);
 	trap_clear(VECTOR_QUEUE);
 	blk_do(blk, 0, BLK_IN, 0, data, SECTOR);
-	delay_us(10000);
-	interrupt_window();
+	listen_us(10000);
 	check_equal(trap_count(VECTOR_QUEUE), 0, "%s: no interrupt that nobody wants", name);
 	virtq_interrupts(&blk->queue[0], true);
 }

@@ -11,20 +11,17 @@ static struct blk disks[DISKS_MAX];
 bool sectors_are(const void *at, uint64_t first, unsigned int count,
 		 uint64_t (*content)(uint64_t sector))
 {
-	const volatile uint64_t *words = at;
-
-	for (unsigned int i = 0; i < count * SECTOR / 8; i++)
-		if (words[i] != content(first + i / (SECTOR / 8)))
+	for (unsigned int i = 0; i < count; i++)
+		if (!all64((const uint8_t *)at + i * SECTOR, content(first + i), SECTOR / 8))
 			return false;
 	return true;
 }
 
-void fill_sectors(void *at, uint64_t first, unsigned int count, uint64_t (*content)(uint64_t sector))
+void fill_sectors(void *at, uint64_t first, unsigned int count,
+		  uint64_t (*content)(uint64_t sector))
 {
-	uint64_t *words = at;
-
-	for (unsigned int i = 0; i < count * SECTOR / 8; i++)
-		words[i] = content(first + i / (SECTOR / 8));
+	for (unsigned int i = 0; i < count; i++)
+		fill64((uint8_t *)at + i * SECTOR, content(first + i), SECTOR / 8);
 }
 
 static void test_disks(void)

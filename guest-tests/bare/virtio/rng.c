@@ -62,8 +62,7 @@ static void test_msix(uint8_t *bytes)
 	virtq_interrupts(&vq, true);
 	trap_clear(VECTOR_QUEUE);
 	get(bytes);
-	delay_us(10000);
-	interrupt_window();
+	listen_us(10000);
 	check_equal(trap_count(VECTOR_QUEUE), 0, "rng: a masked vector is silent");
 	check(msix_is_pending(&rng->msix, 0), "rng: and pending");
 	msix_mask(&rng->msix, 0, false);
@@ -94,16 +93,14 @@ static void test_intx(uint8_t *bytes)
 	virtq_interrupts(&vq, true);
 	check(get(bytes) > 0, "rng: gives bytes with INTx");
 	check(wait_trap(VECTOR_INTX, 1, INTERRUPT_US), "rng: raises INTx");
-	delay_us(10000);
-	interrupt_window();
+	listen_us(10000);
 	check_equal(trap_count(VECTOR_INTX), 1, "rng: a read of ISR lowers the line");
 	check(!(pci_read(rng->devfn, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT),
 	      "rng: and the status bit");
 	pci_write(rng->devfn, PCI_COMMAND, 2,
 		  PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE);
 	get(bytes);
-	delay_us(10000);
-	interrupt_window();
+	listen_us(10000);
 	check_equal(trap_count(VECTOR_INTX), 1, "rng: INTx can be disabled");
 	check(pci_read(rng->devfn, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT,
 	      "rng: its status bit shows it nevertheless");

@@ -37,7 +37,7 @@ kept=$(tail -c 16M "$W/host/vdb" | sha256sum)
 vdc=$(sum "$W/vdc")
 before=$(allocated "$W/host/vdb")
 
-add_program disks "$(command -v blkdiscard)"
+add_program disks blkdiscard
 script disks <<'GUEST'
 queue=/sys/block/vda/mq
 set -- $queue/*
@@ -61,10 +61,9 @@ cat /tmp/*.sum >/mnt/sums
 sha256sum -c /mnt/sums >/dev/null && echo "integrity good"
 umount /mnt
 
-blkdiscard -o 0 -l $((8 << 20)) /dev/vdb && echo "discard good"
-blkdiscard -z -o $((8 << 20)) -l $((8 << 20)) /dev/vdb && echo "zeroes good"
-dd if=/dev/vdb bs=1M count=16 iflag=direct 2>/dev/null | cmp -n $((16 << 20)) - /dev/zero &&
-	echo "zeroed good"
+/programs/blkdiscard -o 0 -l $((8 << 20)) /dev/vdb && echo "discard good"
+/programs/blkdiscard -z -o $((8 << 20)) -l $((8 << 20)) /dev/vdb && echo "zeroes good"
+echo "nonzero $(dd if=/dev/vdb bs=1M count=16 iflag=direct 2>/dev/null | tr -d '\0' | wc -c)"
 
 echo "ro $(cat /sys/block/vdc/ro)"
 dd if=/dev/zero of=/dev/vdc bs=4k count=1 conv=fsync 2>/dev/null || echo "rowrite refused"
@@ -96,7 +95,7 @@ holds 'the image holds what the guest wrote' \
 umount "$W/look"
 is 'discard is taken' "$(said disks discard)" good
 is 'write-zeroes is taken' "$(said disks zeroes)" good
-is 'both leave zeroes' "$(said disks zeroed)" good
+is 'both leave zeroes' "$(said disks nonzero)" 0
 sync "$W/host/vdb"
 holds "discard gives space back to the host ($before KiB before, $(allocated "$W/host/vdb") after)" \
 	test "$(allocated "$W/host/vdb")" -le $((before - 8000))

@@ -172,11 +172,14 @@ script() {
 	pack "$W/$1.d" "$W/$1.cpio"
 }
 
-# add_program NAME PATH: puts a program of this host, with its libraries, into the archive of `script`.
+# add_program NAME PROGRAM: puts a program of this host, with its libraries, into the archive of
+# `script`, as /programs/PROGRAM.
 add_program() {
-	local dir=$W/$1.d path
-	mkdir -p "$dir"
-	for path in "$2" $(ldd "$2" | grep -oE '/[^ ]+'); do
+	local dir=$W/$1.d program path
+	program=$(command -v "$2") || return
+	mkdir -p "$dir/programs"
+	cp -L "$program" "$dir/programs/"
+	for path in $(ldd "$program" | grep -oE '/[^ ]+'); do
 		mkdir -p "$dir$(dirname "$path")"
 		cp -L "$path" "$dir$path"
 	done

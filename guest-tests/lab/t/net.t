@@ -30,10 +30,10 @@ state() {
 before=$(state)
 
 # The guest is .2, .10 and .18; it sends a file to port 5001 and fetches one from port 5002 of each.
-add_program traffic "$(command -v ethtool)"
+add_program traffic ethtool
 script traffic <<'GUEST'
 feature() {
-	ethtool -k $1 | sed -n "s/^[[:space:]]*$2: //p"
+	/programs/ethtool -k $1 | sed -n "s/^[[:space:]]*$2: //p"
 }
 i=0
 for host in 192.0.2.1 192.0.2.9 192.0.2.17; do
@@ -52,8 +52,8 @@ for host in 192.0.2.1 192.0.2.9 192.0.2.17; do
 	i=$((i + 1))
 done
 echo "queues $(ls -d /sys/class/net/eth2/queues/tx-* | wc -l)"
-ethtool -L eth2 combined 1 && ping -c 1 -W 60 192.0.2.17 >/dev/null && echo "fewer good"
-ethtool -L eth2 combined 2 && ping -c 1 -W 60 192.0.2.17 >/dev/null && echo "more good"
+/programs/ethtool -L eth2 combined 1 && ping -c 1 -W 60 192.0.2.17 >/dev/null && echo "fewer good"
+/programs/ethtool -L eth2 combined 2 && ping -c 1 -W 60 192.0.2.17 >/dev/null && echo "more good"
 echo done
 GUEST
 

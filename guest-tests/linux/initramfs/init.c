@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -47,9 +48,9 @@ static void mount_at(const char *type, const char *dir, const char *options)
 		complain("cannot mount", dir);
 }
 
-static void use_console(void)
+static void use_as_stdio(const char *device)
 {
-	int fd = open("/dev/console", O_RDWR);
+	int fd = open(device, O_RDWR);
 
 	if (fd < 0)
 		return;
@@ -58,6 +59,29 @@ static void use_console(void)
 	dup2(fd, 2);
 	if (fd > 2)
 		close(fd);
+}
+
+/* A shell wants Ctrl-C and job control, which /dev/console refuses and the terminal behind it has.
+ */
+static void use_terminal(void)
+{
+	char device[64] = "/dev/console";
+	char active[128];
+	int fd = open("/sys/class/tty/console/active", O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? 0 : read(fd, active, sizeof(active) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (len > 0) {
+		const char *last;
+
+		active[len] = 0;
+		active[strcspn(active, "\n")] = 0;
+		last = strrchr(active, ' ');
+		snprintf(device, sizeof(device), "/dev/%.50s", last ? last + 1 : active);
+	}
+	use_as_stdio(device);
+	ioctl(0, TIOCSCTTY, 0);
 }
 
 static void mount_all(void)
@@ -100,7 +124,7 @@ static void load_modules(void)
 	}
 	fclose(order);
 	/* The console may be one of the devices that have just come. */
-	use_console();
+	use_as_stdio("/dev/console");
 }
 
 static void read_cmdline(void)
@@ -208,13 +232,15 @@ static bool enter_root(const char *device)
 }
 
 /* Runs a command and returns its status as a shell would. Orphans that end meanwhile are reaped. */
-static int run(char *const argv[])
+static int run(char *const argv[], bool terminal)
 {
 	pid_t child = fork();
 	int status = 0;
 
 	if (child == 0) {
 		setsid();
+		if (terminal)
+			use_terminal();
 		execv(argv[0], argv);
 		complain("cannot run", argv[0]);
 		_exit(127);
@@ -244,10 +270,10 @@ static int do_work(void)
 		option("nidus.args", args, sizeof(args));
 		snprintf(command, sizeof(command), "exec %s/scripts/%s %s",
 			 rooted ? "/initramfs" : "", script, args);
-		return run(argv);
+		return run(argv, false);
 	}
 	if (option("nidus.cmd", command, sizeof(command)))
-		return run(argv);
+		return run(argv, false);
 	return 0;
 }
 
@@ -271,7 +297,7 @@ static void end_machine(void)
 	if (!strcmp(how, "shell")) {
 		char *shell[] = { "/bin/sh", "-i", NULL };
 
-		run(shell);
+		run(shell, true);
 	}
 	if (!strcmp(how, "reboot"))
 		reboot(RB_AUTOBOOT);
@@ -291,7 +317,7 @@ int main(void)
 	setenv("HOME", "/tmp", 1);
 	setenv("TERM", "dumb", 0);
 	mount_all();
-	use_console();
+	use_as_stdio("/dev/console");
 	load_modules();
 	read_cmdline();
 	report();
