@@ -236,7 +236,9 @@ void pci_set_intx(struct pci_function *fn, bool level)
 /* PCIe 5.0, 6.6.2: the registers return to what they were, and so does the device. */
 static void function_level_reset(struct pci_function *fn)
 {
-	store_le16(&fn->config[PCI_COMMAND], 0);
+	/* Byte by byte, as in pci_function_write(): others look without the lock. */
+	__atomic_store_n(&fn->config[PCI_COMMAND], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&fn->config[PCI_COMMAND + 1], 0, __ATOMIC_RELAXED);
 	for (unsigned int i = PCI_BASE_ADDRESS_0; i < PCI_BASE_ADDRESS_0 + PCI_BARS * 4; i++)
 		fn->config[i] = fn->config[i] & (uint8_t)~fn->writable[i];
 	pci_update_bars(fn);

@@ -181,7 +181,9 @@ void pci_msix_reset(struct pci_function *fn)
 
 	if (!msix->cap)
 		return;
-	store_le16(&fn->config[msix->cap + PCI_MSIX_FLAGS], (uint16_t)(msix->vectors - 1));
+	/* The size in the word is read-only; both controls are in its upper byte. */
+	__atomic_store_n(&fn->config[msix->cap + PCI_MSIX_FLAGS + 1],
+			 (uint8_t)((msix->vectors - 1) >> 8), __ATOMIC_RELAXED);
 	pthread_mutex_lock(&msix->lock);
 	msix->enabled = false;
 	for (unsigned int i = 0; i < msix->vectors; i++) {

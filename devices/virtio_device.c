@@ -89,7 +89,7 @@ static int start_queue(struct virtio_queue *queue, const struct virtq_setup *set
 static void start(struct virtio_device *device)
 {
 	struct virtq_setup setup[VIRTIO_QUEUES_MAX];
-	bool enabled[VIRTIO_QUEUES_MAX];
+	bool enabled[VIRTIO_QUEUES_MAX] = { false };
 	int rc = 0;
 
 	pthread_mutex_lock(&device->lock);

@@ -237,18 +237,22 @@ static void fill_sqe(struct loop *loop, struct io_uring_sqe *sqe, struct loop_op
 /* Moves the ready list into the ring. False if something had to stay behind. */
 static bool fill_ring(struct loop *loop, struct op_list *cancelled)
 {
-	while (loop->ready.first) {
+	struct loop_op *op;
+
+	while ((op = loop->ready.first)) {
 		struct io_uring_sqe *sqe;
 
-		if (loop->ready.first->cancelled) {
-			list_append(cancelled, list_take(&loop->ready));
+		if (op->cancelled) {
+			list_take(&loop->ready);
+			list_append(cancelled, op);
 			continue;
 		}
 		sqe = next_sqe(loop);
 		if (!sqe)
 			return false;
-		loop->ready.first->state = OP_SUBMITTED;
-		fill_sqe(loop, sqe, list_take(&loop->ready));
+		list_take(&loop->ready);
+		op->state = OP_SUBMITTED;
+		fill_sqe(loop, sqe, op);
 	}
 	while (loop->cancels) {
 		struct io_uring_sqe *sqe = next_sqe(loop);

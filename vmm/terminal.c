@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/terminal.h"
 
+#include <asm/termbits.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <termios.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "devices/base.h"
@@ -12,6 +13,9 @@
 #define CTRL_A 1
 
 /*
+ * The kernel's own structure and requests: what C libraries make of tcsetattr() differs, and the
+ * sandbox lists one request.
+ *
  * The one piece of state outside of struct machine: signal handlers and atexit() have no argument
  * by which it could reach them. `saved` is constant once `active` is set.
  */
@@ -23,7 +27,7 @@ void terminal_restore(void)
 	if (!active)
 		return;
 	active = 0;
-	tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+	ioctl(STDIN_FILENO, TCSETS, &saved);
 }
 
 /*
@@ -51,7 +55,7 @@ int terminal_raw(void)
 
 	if (!isatty(STDIN_FILENO))
 		return 0;
-	if (tcgetattr(STDIN_FILENO, &saved) < 0)
+	if (ioctl(STDIN_FILENO, TCGETS, &saved) < 0)
 		return -errno;
 	if (atexit(terminal_restore))
 		return -ENOMEM;
@@ -62,7 +66,7 @@ int terminal_raw(void)
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
 	active = 1;
-	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0) {
+	if (ioctl(STDIN_FILENO, TCSETS, &raw) < 0) {
 		active = 0;
 		return -errno;
 	}

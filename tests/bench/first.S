@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A guest for PVH loaders whose first instructions say on COM1 that it runs (GUEST_MARK of guest.h)
- * and whose next ones end it, by the exit port.
+ * and whose next ones end it: by the exit port, or where there is none by a triple fault.
  */
 	.section .note, "a", @note
 	.long 4, 4, 18		/* XEN_ELFNOTE_PHYS32_ENTRY */
@@ -17,8 +17,10 @@ _start:
 	outb %al, %dx
 	xorl %eax, %eax
 	outl %eax, $0xf4
-	cli
-1:	hlt
-	jmp 1b
+	lidt no_idt
+	ud2
+
+no_idt:	.word 0
+	.long 0
 
 	.section .note.GNU-stack, "", @progbits

@@ -21,6 +21,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,10 +33,12 @@ void say(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(line, sizeof(line), format, arguments);
+	vsnprintf(line, sizeof(line) - 1, format, arguments);
 	va_end(arguments);
-	if (write(com1, line, strlen(line)) < 0)
-		return;
+	strcat(line, "\n");
+	/* What is still in the driver's buffer when the machine powers off is lost. */
+	if (write(com1, line, strlen(line)) > 0)
+		tcdrain(com1);
 }
 
 uint64_t now_ns(void)

@@ -30,7 +30,8 @@ class Nidus:
         self.program = program
 
     def command(self, kernel, words, initrd=None, disk=None, tap=None, exit_port=False, vhost=False):
-        command = [self.program, "run", "-k", kernel, "-m", str(MEMORY_MIB)]
+        command = [self.program, "run", "-k", kernel, "-m", str(MEMORY_MIB),
+                   "--no-rng"]
         command += ["-i", initrd] if initrd else []
         command += ["-p", words] if words else []
         command += ["-d", disk] if disk else []
@@ -67,8 +68,6 @@ class Qemu:
             command += ["-netdev", f"tap,id=n,ifname={tap},script=no,downscript=no,"
                         f"vhost={'on' if vhost else 'off'}",
                         "-device", f"virtio-net-{self.bus},netdev=n"]
-        if exit_port:
-            command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         return command
 
 

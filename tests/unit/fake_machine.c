@@ -205,11 +205,16 @@ unsigned int fake_take_msis(struct machine *machine, uint32_t data)
 	return taken;
 }
 
+static void turn(struct loop *loop)
+{
+	if (loop && loop_turn(loop, false))
+		abort();
+}
+
 void fake_settle(struct loop *loop)
 {
 	for (unsigned int i = 0; i < 30; i++) {
-		if (loop_turn(loop, false))
-			abort();
+		turn(loop);
 		if (i > 10)
 			poll(NULL, 0, 1);
 	}
@@ -218,8 +223,7 @@ void fake_settle(struct loop *loop)
 bool fake_wait(struct loop *loop, bool (*done)(void *context), void *context)
 {
 	for (unsigned int i = 0; i < 5000 && !done(context); i++) {
-		if (loop_turn(loop, false))
-			abort();
+		turn(loop);
 		if (i > 10)
 			poll(NULL, 0, 1);
 	}

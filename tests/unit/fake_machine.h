@@ -62,10 +62,10 @@ uint64_t fake_read(struct machine *machine, uint64_t address, unsigned int size)
 /* How often the message with @data was sent since the last call for it; routes included. */
 unsigned int fake_take_msis(struct machine *machine, uint32_t data);
 
-/* Turns the loop until it has nothing to do for a while. */
+/* Turns the loop until it should have nothing to do; NULL: another thread turns it. */
 void fake_settle(struct loop *loop);
 
-/* Turns the loop until *@flag, or for 5 seconds. */
+/* Turns the loop until @done says so, or for some seconds; NULL: another thread turns it. */
 bool fake_wait(struct loop *loop, bool (*done)(void *context), void *context);
 
 #endif

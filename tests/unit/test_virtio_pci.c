@@ -8,6 +8,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -651,6 +652,59 @@ static void through_configuration_space(void **state)
 	assert_int_equal(driver_status(&b->driver), VIRTIO_CONFIG_S_ACKNOWLEDGE);
 }
 
+/* --- Two threads, as in a machine --- */
+
+/* The ring belongs to the thread that runs it: the end happens there, too. */
+static void *run_loop(void *bench)
+{
+	struct bench *b = bench;
+	int rc = loop_run(b->loop);
+
+	virtio_quiesce(&b->echo.device);
+	while (!rc && loop_in_flight(b->loop))
+		rc = loop_turn(b->loop, true);
+	return (void *)(intptr_t)rc;
+}
+
+static void cpu_and_loop_in_two_threads(void **state)
+{
+	struct bench *b = *state;
+	uint64_t first = b->machine->next;
+	unsigned int devctl = b->echo.device.pci.express + PCI_EXP_DEVCTL;
+	uint32_t bars[2] = { config(b, PCI_BASE_ADDRESS_0, 4), config(b, PCI_BASE_ADDRESS_1, 4) };
+	pthread_t thread;
+	void *rc;
+
+	b->driver.loop = NULL;
+	assert_int_equal(pthread_create(&thread, NULL, run_loop, b), 0);
+	for (unsigned int round = 0; round < 60; round++) {
+		b->machine->next = first;
+		driver_bring_up(&b->driver, QUEUES, SIZE);
+		for (unsigned int i = 0; i < 50; i++) {
+			add(b, i % QUEUES);
+			driver_kick(&b->driver.queue[i % QUEUES]);
+			/* In every other round the reset comes in the middle of it. */
+			if (round % 2)
+				driver_wait_used(&b->driver.queue[i % QUEUES], NULL);
+			set_common(b, VIRTIO_PCI_COMMON_Q_MSIX, 2, i % QUEUES);
+			fake_read(b->machine, b->driver.isr, 1);
+			if (!(round % 2) && i == SIZE - 1)
+				break;
+		}
+		if (round % 5)
+			continue;
+		set_config(b, devctl, 2, PCI_EXP_DEVCTL_BCR_FLR);
+		set_config(b, PCI_BASE_ADDRESS_0, 4, bars[0]);
+		set_config(b, PCI_BASE_ADDRESS_1, 4, bars[1]);
+		set_config(b, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+		driver_reset(&b->driver);
+	}
+	driver_reset(&b->driver);
+	loop_stop(b->loop);
+	pthread_join(thread, &rc);
+	assert_ptr_equal(rc, NULL);
+}
+
 /* --- Creation --- */
 
 static void impossible_devices(void **state)
@@ -697,6 +751,7 @@ int main(void)
 		TEST(function_level_reset),
 		TEST(no_memory_without_bus_mastering),
 		TEST(through_configuration_space),
+		TEST(cpu_and_loop_in_two_threads),
 		TEST(impossible_devices),
 	};
 

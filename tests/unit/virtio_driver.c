@@ -295,7 +295,8 @@ bool driver_used(struct driver_queue *queue, uint32_t *head, uint32_t *len)
 	*len = load_le32(element + 4);
 	queue->last_used++;
 	/* The used event: an interrupt for the next one, too. */
-	*avail_field(queue, 4U + 2U * queue->size) = queue->last_used;
+	__atomic_store_n(avail_field(queue, 4U + 2U * queue->size), queue->last_used,
+			 __ATOMIC_RELAXED);
 	return true;
 }
 

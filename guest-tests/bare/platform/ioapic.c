@@ -180,8 +180,8 @@ void test_ioapic(void)
 	} else {
 		test_level();
 		test_level_masked();
+		test_end_register();
 	}
-	test_end_register();
 	ioapic_set(SERIAL_INPUT, IOAPIC_MASKED, 0);
 	serial_setup();
 }

@@ -46,14 +46,22 @@ with_lock() {
 	return "$status"
 }
 
-# new_entry KIND: a scratch directory on the cache's own file system, so that the final rename is
-# atomic. Left-overs of interrupted builds are swept here, under the lock the caller holds.
+# new_entry KIND: makes a directory, named in NEW_ENTRY, on the cache's own file system, so that the
+# final rename is atomic. It goes when this program ends, however it ends; what a kill or a power cut
+# left behind is swept here, hours later, when nobody can still be at it.
+SCRATCHES=()
 new_entry() {
 	local dir
 	dir=$(cache_dir)/$1
 	mkdir -p "$dir"
 	find "$dir" -mindepth 1 -maxdepth 1 -name '.new.*' -mmin +180 -exec rm -rf {} +
-	mktemp -d "$dir/.new.XXXXXX"
+	NEW_ENTRY=$(mktemp -d "$dir/.new.XXXXXX")
+	SCRATCHES+=("$NEW_ENTRY")
+	[[ $(trap -p EXIT) ]] || trap drop_scratches EXIT
+}
+
+drop_scratches() {
+	((${#SCRATCHES[@]} == 0)) || rm -rf "${SCRATCHES[@]}"
 }
 
 # finish_entry SCRATCH TARGET

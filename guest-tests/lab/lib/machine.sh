@@ -94,7 +94,8 @@ build_host_initramfs() {
 	local file=$1 busybox=$2 modules=$3 scratch name
 	[[ -s $file ]] && return 0
 	need_packages cpio=cpio
-	scratch=$(new_entry host-init)
+	new_entry host-init
+	scratch=$NEW_ENTRY
 	mkdir -p "$scratch/root/bin"
 	cp "$busybox" "$scratch/root/bin/busybox"
 	install -m 755 "$LAB_DIR/host-init" "$scratch/root/init"

@@ -36,7 +36,8 @@ stock_setup() {
 
 stock_fetch() {
 	local scratch apt version suites=()
-	scratch=$(new_entry debian)
+	new_entry debian
+	scratch=$NEW_ENTRY
 	apt=$scratch/apt
 	for version; do suites+=("${STOCK_SUITE[$version]}"); done
 	debian_open "$apt" "${suites[@]}"

@@ -40,7 +40,8 @@ tree_build() {
 	fi
 	say "tree: Debian $TREE_SUITE with $(tree_packages | wc -l) packages"
 	began=$(date +%s)
-	scratch=$(new_entry tree)
+	new_entry tree
+	scratch=$NEW_ENTRY
 	if ! tree_make "$scratch"; then
 		rm -rf "$scratch"
 		die "the Debian tree could not be made"

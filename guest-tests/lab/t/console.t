@@ -17,9 +17,11 @@ report() { # NAME ROW STATUS: what happened, and how the terminal is.
 
 bare "$W/print" "$CODE_PRINT"
 bare "$W/halt" "$CODE_READY $CODE_HALT"
-bare "$W/reset" "$CODE_READY $CODE_RESET"
-# As CODE_CRASH, ten bytes later.
-bare "$W/crash" "$CODE_READY 0f 01 1d 72 00 10 00 cc 00 00 00 00 00 00"
+# These wait for a key first.
+CODE_KEY='66 ba fd 03 ec a8 01 74 fb'
+bare "$W/reset" "$CODE_READY $CODE_KEY $CODE_RESET"
+# As CODE_CRASH, 19 bytes later.
+bare "$W/crash" "$CODE_READY $CODE_KEY 0f 01 1d 7b 00 10 00 cc 00 00 00 00 00 00"
 # Echoes what comes in on COM1, plus one.
 bare "$W/echo" "$CODE_READY 66 ba fd 03 ec a8 01 74 f7 66 ba f8 03 ec fe c0 ee eb ed"
 
@@ -31,11 +33,12 @@ on_terminal help 'wait=U' 'send=\x01h' 'wait=Ctrl-A x' 'send=\x01x' -- "$NIDUS" 
 report help 'Ctrl-A h says what there is' 5
 on_terminal term 'wait=U' signal=15 -- "$NIDUS" run -k "$W/print" -m 16M
 report term SIGTERM 143
-on_terminal reset 'wait=U' -- "$NIDUS" run -k "$W/reset" -m 16M
+on_terminal reset 'wait=U' send=k -- "$NIDUS" run -k "$W/reset" -m 16M
 report reset 'a reset' 3
-on_terminal crash 'wait=U' -- "$NIDUS" run -k "$W/crash" -m 16M
+on_terminal crash 'wait=U' send=k -- "$NIDUS" run -k "$W/crash" -m 16M
 report crash 'a crash of the guest' 4
-on_terminal segv 'wait=U' signal=11 -- "$NIDUS" run -k "$W/halt" -m 16M
+# Sent by someone else, it comes back only if it is sent again.
+on_terminal segv 'wait=U' signal=11 cooked= signal=11 -- "$NIDUS" run -k "$W/halt" -m 16M
 report segv 'a crash of the VMM' 139
 on_terminal typed 'wait=U' 'send=HAL\x01\x01' 'wait=IBM\x02' 'send=\x03' 'wait=\x04' 'send=\x01x' \
 	-- "$NIDUS" run -k "$W/echo" -m 16M
@@ -63,7 +66,7 @@ wait_line serial '^product'
 is 'serial port: a line typed into a pipe is executed' "$(said serial product)" 42
 # As fast as a pipe gives it: nothing may be lost between pipe and UART.
 {
-	echo 'stty -echo; n=0; while read -r l && [ "$l" != end ]; do n=$((n + ${#l})); done; echo "got $n"'
+	echo 'stty -echo; n=0; while read -r l && [ "$l" != end ]; do n=$((n + ${#l})); done; echo; echo "got $n"'
 	for i in {1..200}; do echo 0123456789abcdef; done
 	echo end
 } >&"$keys"
@@ -90,10 +93,11 @@ ended hvc 0 'virtio console: the guest ends when its script does'
 is 'virtio console: 100 KB of output are all there, in order' \
 	"$(tr -d '\r' <"$W/hvc.out" | grep -xE '[0-9]+' | sha256sum)" "$(seq 1 20000 | sha256sum)"
 like '--serial file=: the serial port went to the file' "$(<"$W/ttyS0")" 'init reached'
-start appended -k "$W/reset" -m 16M --serial "file=$W/ttyS0"
+bare "$W/bye" "$CODE_READY $CODE_RESET"
+start appended -k "$W/bye" -m 16M --serial "file=$W/ttyS0"
 ended appended 3 '--serial file=: a second VM'
 like '--serial file=: it is appended to' "$(tr -d '\0' <"$W/ttyS0")" 'init reached.*U'
-start off -k "$W/reset" -m 16M --serial off
+start off -k "$W/bye" -m 16M --serial off
 ended off 3 '--serial off'
 is '--serial off: nothing is printed' "$(cat "$W/off.out")" ''
 done_testing

@@ -42,7 +42,7 @@ tid() { # NAME THREAD
 }
 replace() { # VM THREAD CALL WAKE: WAKE makes the thread enter the call
 	local tracer
-	strace -qq -o /dev/null -e "trace=$3" -e "inject=$3:syscall=getsid:when=1" -p "$(tid "$1" "$2")" \
+	strace -qq -o /dev/null -e "trace=$3" -e "inject=$3:retval=0:syscall=getegid:when=1" -p "$(tid "$1" "$2")" \
 		2>"$W/strace.err" &
 	tracer=$!
 	until_true attached_or_gone "$1" $tracer
@@ -69,7 +69,7 @@ start vm -k "$W/print" -m 16M --name vm --seccomp log
 wait_line vm U
 replace vm io io_uring_enter :
 logged() {
-	dmesg | grep -q 'type=1326.*syscall=124'
+	dmesg | grep -q 'type=1326.*syscall=108'
 }
 until_true logged
 holds 'seccomp=log: an unlisted call is in the kernel log' logged

@@ -5,6 +5,7 @@
 Steps, in order:  wait=REGEX    until the command has printed this
                   send=TEXT     type it; \\xNN as in Python
                   signal=NUMBER send the command this signal
+                  cooked=       until the terminal is set as before
 Prints, each as KEY VALUE: raw (whether line editing was off when the first wait ended), restored
 (whether the terminal is set as before, once the command is gone) and status (as a shell counts).
 """
@@ -68,6 +69,10 @@ def main():
                 os.write(master, value.encode().decode("unicode_escape").encode("latin-1"))
             elif verb == "signal":
                 os.kill(child, int(value))
+            elif verb == "cooked":
+                deadline = time.monotonic() + LIMIT
+                while termios.tcgetattr(slave) != before and time.monotonic() < deadline:
+                    time.sleep(0.05)
         deadline = time.monotonic() + LIMIT
         while True:
             pid, status = os.waitpid(child, os.WNOHANG)

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Random numbers, and the rules for those that a device might take for an address or a message.
+ */
+#include "hostile/hostile.h"
+
+#include "lib/memory.h"
+
+#define PAGE_MASK	  (PAGE_SIZE - 1)
+#define FIRST_VECTOR	  0x20
+#define LAST_VECTOR	  0xef
+#define DELIVERY_BITS	  0x600 /* without them the mode is fixed or lowest priority */
+#define HIGH_BEYOND	  0x100 /* in the upper half of an address: no RAM up there */
+#define CFG_DATA	  16	/* offset in the configuration access capability */
+
+/* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators". */
+uint64_t random64(struct hammer *h)
+{
+	h->state ^= h->state >> 12;
+	h->state ^= h->state << 25;
+	h->state ^= h->state >> 27;
+	return h->state * 0x2545f4914f6cdd1dUL;
+}
+
+uint64_t below(struct hammer *h, uint64_t n)
+{
+	return (random64(h) >> 11) % n;
+}
+
+/* --- Addresses --- */
+
+uint64_t arena_address(struct hammer *h)
+{
+	return align_down(world.data + below(h, world.low_end - world.data), 8);
+}
+
+/*
+ * A lower half: in the arena, or behind all RAM below 4 GiB. It may also end up in an MSI-X table,
+ * as the data of a message: so it is a good one of those too.
+ */
+static uint32_t safe_low(struct hammer *h)
+{
+	uint32_t vector = (uint32_t)align_down(FIRST_VECTOR + below(h, LAST_VECTOR - FIRST_VECTOR), 8);
+	uint64_t at;
+
+	if (!once_in(h, 4))
+		at = world.arena + below(h, ARENA_SIZE);
+	else
+		at = world.low_end + below(h, 4 * GIB - world.low_end);
+	return ((uint32_t)at & ~(DELIVERY_BITS | 0xffU)) | vector;
+}
+
+static uint32_t safe_high(struct hammer *h)
+{
+	return once_in(h, 4) ? (uint32_t)(random64(h) | HIGH_BEYOND) : 0;
+}
+
+uint64_t safe_address(struct hammer *h)
+{
+	return safe_low(h) | (uint64_t)safe_high(h) << 32;
+}
+
+uint32_t safe_length(struct hammer *h)
+{
+	static const uint32_t some[] = { 0, 1, 8, 16, 64, 512, 4096, 65536, 0x100000, 0x7ffffff8,
+					 0xfffffff8 };
+
+	if (once_in(h, 2))
+		return some[below(h, ARRAY_SIZE(some))];
+	return (uint32_t)below(h, 1024) * 8;
+}
+
+/* --- Messages --- */
+
+uint32_t safe_message(struct hammer *h)
+{
+	uint32_t vector = FIRST_VECTOR + (uint32_t)below(h, LAST_VECTOR - FIRST_VECTOR + 1);
+
+	return ((uint32_t)random64(h) & ~(DELIVERY_BITS | 0xffU)) | vector;
+}
+
+/* --- BARs --- */
+
+static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+	return a < b + blen && b < a + alen;
+}
+
+/* Queue addresses, wherever the common structure has been moved: BARs move by pages. */
+static uint64_t queue_address_value(struct hammer *h, uint64_t offset, unsigned int size)
+{
+	if (size == 8 && !(offset & 7))
+		return safe_address(h);
+	if (size == 4 && !(offset & 3))
+		return offset & 4 ? safe_high(h) : safe_low(h);
+	/* Parts of it: ones only make an address larger. */
+	return UINT64_MAX;
+}
+
+uint64_t safe_mmio_value(struct hammer *h, uint64_t at, unsigned int size)
+{
+	uint64_t page = world.targets ? world.target[0].device.common & PAGE_MASK : 0;
+	uint64_t offset = (at - page) & PAGE_MASK;
+
+	if (overlaps(offset, size, VIRTIO_QUEUE_DESC, VIRTIO_COMMON_END - VIRTIO_QUEUE_DESC))
+		return queue_address_value(h, offset, size);
+	if (size <= 2)
+		return once_in(h, 2) ? below(h, 8) : random64(h);
+	/* It may be a message, with its data in either half. */
+	return safe_message(h) | (uint64_t)safe_message(h) << 32;
+}
+
+bool is_config_window(unsigned int offset, unsigned int size)
+{
+	for (unsigned int i = 0; i < world.targets; i++) {
+		unsigned int cap = world.target[i].device.pci_cap;
+
+		if (cap && overlaps(offset, size, cap + CFG_DATA, 4))
+			return true;
+	}
+	return false;
+}
