@@ -66,6 +66,10 @@ $(BUILD)/tests/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libnidus-san.a
 
 unit: $(UNIT_BIN)
 
+# For the lab's test that every rule of the sandbox is used.
+$(BUILD)/sandbox.rules: $(BUILD)/tests/unit/test_sandbox
+	$(Q)$< --list >$@
+
 # Fuzz targets: clang's libFuzzer, with their corpora in tests/fuzz/corpus/NAME.
 FUZZ_CC      ?= clang
 FUZZ_SECONDS ?= 60
@@ -117,7 +121,7 @@ run: setup
 	@guest-tests/lab/demo
 
 test: setup
-	@$(MAKE) --no-print-directory all static unit fuzz
+	@$(MAKE) --no-print-directory all static san unit fuzz bare $(BUILD)/sandbox.rules
 	@tests/run
 
 bench: setup

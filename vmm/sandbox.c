@@ -24,29 +24,30 @@
 #define CONTROL (1U << SANDBOX_CONTROL)
 #define ALL	(VCPU | IO | CONTROL)
 
-#define CALL(name, threads, reason)                                         \
-	{                                                                   \
-		SCMP_SYS(name), threads, SANDBOX_ANY_ARGUMENT, NULL, reason \
-	}
-#define IOCTL(name, threads, reason)                          \
-	{                                                     \
-		SCMP_SYS(ioctl), threads, name, #name, reason \
-	}
+/* clang-format off */
+#define CALL(name, threads, reason) \
+	{ SCMP_SYS(name), threads, SANDBOX_ANY_ARGUMENT, NULL, false, reason }
+#define RARE(name, threads, reason) \
+	{ SCMP_SYS(name), threads, SANDBOX_ANY_ARGUMENT, NULL, true, reason }
+#define IOCTL(request, threads, reason) \
+	{ SCMP_SYS(ioctl), threads, request, #request, false, reason }
+#define RING(request, threads, reason) \
+	{ SCMP_SYS(io_uring_register), threads, request, #request, false, reason }
 
 static const struct sandbox_rule rules[] = {
 	IOCTL(KVM_RUN, VCPU, "run the guest"),
-	IOCTL(KVM_SIGNAL_MSI, VCPU | IO, "send an interrupt that has no route"),
-	IOCTL(KVM_SET_GSI_ROUTING, VCPU | IO, "the guest programs the IOAPIC or MSI-X"),
-	IOCTL(KVM_IOEVENTFD, VCPU | IO, "the guest moves a BAR that holds doorbells"),
+	IOCTL(KVM_SIGNAL_MSI, VCPU | IO, "a wired interrupt: the IOAPIC sends its message"),
+	IOCTL(KVM_SET_GSI_ROUTING, VCPU, "the guest programs the IOAPIC or MSI-X"),
+	IOCTL(KVM_IOEVENTFD, VCPU, "the guest moves a BAR that holds doorbells"),
 	IOCTL(KVM_GET_REGS, VCPU, "report where the guest was when it crashed"),
 	IOCTL(KVM_GET_SREGS, VCPU, "report where the guest was when it crashed"),
-	IOCTL(TUNSETOFFLOAD, VCPU | IO, "the guest negotiates network offloads"),
-	IOCTL(TUNSETQUEUE, VCPU | IO, "the guest chooses its number of queue pairs"),
-	IOCTL(TCSETS, ALL, "put the terminal back in order, after a fatal signal too"),
-	{ SCMP_SYS(io_uring_register), CONTROL, IORING_REGISTER_FILES_UPDATE,
-	  "IORING_REGISTER_FILES_UPDATE", "teardown: the ring lets go of a disk image" },
+	IOCTL(TUNSETOFFLOAD, IO, "the guest negotiates network offloads"),
+	IOCTL(TUNSETQUEUE, IO, "the guest chooses its number of queue pairs"),
+	IOCTL(TCSETS, CONTROL, "put the terminal back in order"),
+	{ SCMP_SYS(ioctl), VCPU | IO, TCSETS, "TCSETS", true, "the same after a fatal signal" },
+	RING(IORING_REGISTER_FILES_UPDATE, CONTROL, "the ring lets go of a disk image"),
 	CALL(io_uring_enter, IO, "all I/O of disks and streams, and waiting for it"),
-	CALL(read, CONTROL, "signals, the timer of the control socket"),
+	CALL(read, CONTROL, "signals"),
 	CALL(readv, IO, "packets from a tap"),
 	CALL(write, ALL, "eventfds, messages"),
 	CALL(getrandom, IO, "virtio-rng"),
@@ -54,8 +55,8 @@ static const struct sandbox_rule rules[] = {
 	CALL(epoll_wait, CONTROL, "which control client has a request"),
 	CALL(epoll_ctl, CONTROL, "control clients come and go"),
 	CALL(timerfd_settime, CONTROL, "hang up on control clients that are silent"),
-	CALL(poll, IO | CONTROL,
-	     "wait for signals, control clients and the end; for the last output"),
+	CALL(poll, CONTROL, "wait for signals, control clients and the end"),
+	RARE(poll, IO, "wait for whoever takes the guest's last output slowly"),
 	CALL(accept4, CONTROL, "a control client"),
 	CALL(recvfrom, CONTROL, "a control client's request"),
 	CALL(sendto, CONTROL, "the answer to a control client"),
@@ -64,18 +65,21 @@ static const struct sandbox_rule rules[] = {
 	CALL(tgkill, CONTROL, "take vCPUs out of the guest"),
 	CALL(getpid, CONTROL, "pthread_kill()"),
 	CALL(close, CONTROL, "teardown"),
-	CALL(munmap, ALL, "teardown, and the stack of a thread that ends"),
-	CALL(madvise, ALL, "the stack of a thread that ends"),
-	CALL(mmap, CONTROL, "malloc()"),
-	CALL(brk, CONTROL, "malloc()"),
-	CALL(clock_gettime, ALL, "time, where the vDSO cannot tell it"),
-	CALL(time, VCPU, "the RTC, where the vDSO cannot tell it"),
-	CALL(rt_sigreturn, ALL, "return from the signal that stops vCPUs, or from a fatal one"),
-	CALL(rt_sigprocmask, ALL, "a thread that ends blocks all signals"),
-	CALL(restart_syscall, ALL, "the kernel restarts a call after a stop"),
-	CALL(exit, ALL, "a thread ends"),
+	CALL(munmap, CONTROL, "teardown"),
+	CALL(madvise, VCPU | IO, "the stack of a thread that ends"),
+	RARE(munmap, VCPU | IO, "the same, if the C library keeps too many of them already"),
+	RARE(mmap, CONTROL, "malloc() of something large"),
+	RARE(brk, CONTROL, "malloc()"),
+	RARE(clock_gettime, ALL, "where the vDSO cannot tell the time"),
+	RARE(time, VCPU, "the same, for the RTC"),
+	CALL(rt_sigreturn, VCPU, "return from the signal that stops vCPUs"),
+	RARE(rt_sigreturn, IO | CONTROL, "return from a fatal signal, to meet it again"),
+	CALL(rt_sigprocmask, ALL, "pthread_kill(), and a thread that ends, block signals"),
+	RARE(restart_syscall, ALL, "the kernel goes on with a call after a stop (Ctrl-Z)"),
+	CALL(exit, VCPU | IO, "a thread ends"),
 	CALL(exit_group, CONTROL, "the process ends"),
 };
+/* clang-format on */
 
 static const char *const thread_names[SANDBOX_THREADS] = {
 	[SANDBOX_VCPU] = "vcpu",
@@ -103,7 +107,8 @@ const char *sandbox_thread_name(enum sandbox_thread thread)
  */
 static void report_call(int signal_number, siginfo_t *info, void *context)
 {
-	static const char text[] = "nidus: [error] sandbox: killed by an unlisted system call, number ";
+	static const char text[] =
+		"nidus: [error] sandbox: killed by an unlisted system call, number ";
 	char line[sizeof(text) + 16];
 	size_t len = sizeof(text) - 1;
 	unsigned int divisor = 1000, call = (unsigned int)info->si_syscall % 10000;

@@ -9,6 +9,7 @@
 #ifndef NIDUS_VMM_SANDBOX_H
 #define NIDUS_VMM_SANDBOX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/config.h"
@@ -23,6 +24,7 @@ struct sandbox_rule {
 	unsigned int threads; /* 1 << enum sandbox_thread */
 	uint64_t request;     /* the ioctl's number, or SANDBOX_ANY_ARGUMENT */
 	const char *request_name;
+	bool rare; /* no test can bring it about at will; all others are shown to be used */
 	const char *reason;
 };
 

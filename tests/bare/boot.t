@@ -6,7 +6,7 @@ use warnings;
 no warnings 'portable'; # numbers of 64 bits
 
 use Bare;
-use Test::More;
+use Tap;
 
 use constant MIB => 1 << 20;
 use constant LOW_MAX => 0xc0000000;
@@ -22,8 +22,9 @@ for my $memory ('16', '17', '64', '1G', '3072', '5G') {
 	my ($number, $unit) = $memory =~ /^(\d+)(G?)$/;
 	my $bytes = $number * ($unit ? 1024 : 1) * MIB;
 
-	SKIP: {
-		skip("this host has too little memory for -m $memory", 1) if free_memory() < $bytes;
+	if (free_memory() < $bytes) {
+		skip("-m $memory", 'this host has too little memory');
+	} else {
 		my $vm = run_guest(60, 'hello', "memory=$memory end=exit:0", '-m', $memory, '--exit-port');
 		my ($ram, $top) = (0, 0);
 

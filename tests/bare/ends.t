@@ -5,7 +5,7 @@ use strict;
 use warnings;
 
 use Bare;
-use Test::More;
+use Tap;
 
 my @ends = (
 	# words, options, status

@@ -6,7 +6,7 @@ use strict;
 use warnings;
 
 use Bare;
-use Test::More;
+use Tap;
 
 my $seconds = $ENV{HOSTILE_SECONDS} // 6;
 my $seed = $ENV{HOSTILE_SEED} // 1;
@@ -30,9 +30,9 @@ for my $row (@rows) {
 		my $path = make_disk("disk$seed-" . scalar(@options), 4096);
 		push @options, '-d', $path . ($disk =~ s/^rw//r =~ s/^ro/,ro/r);
 	}
-	SKIP: {
-		skip("$name: this host has too little memory", 1)
-			if $memory eq '5G' && free_memory() < (5 << 30);
+	if ($memory eq '5G' && free_memory() < (5 << 30)) {
+		skip($name, 'this host has too little memory');
+	} else {
 		guest_ok("$cpus CPUs, $memory, $name, $words", $seconds + 60, 'hostile', $words, @options);
 	}
 	$seed++;

@@ -5,7 +5,7 @@ use strict;
 use warnings;
 
 use Bare;
-use Test::More;
+use Tap;
 
 use constant MIB => 1 << 20;
 
@@ -16,8 +16,9 @@ guest_ok('small', 60, 'platform', 'ram=' . 16 * MIB . $software, '-m', '16');
 guest_ok('without devices', 60, 'platform', 'ram=' . 64 * MIB . $software, '-m', '64', '--no-rng');
 guest_ok('many CPUs, disk of many queues', 60, 'platform', 'ram=' . 64 * MIB . $software, '-m', '64',
 	'-c', '16', '-d', "$disk,queues=16");
-SKIP: {
-	skip('this host has too little memory for -m 5G', 1) if free_memory() < 5120 * MIB;
+if (free_memory() < 5120 * MIB) {
+	skip('RAM above 4 GiB', 'this host has too little memory');
+} else {
 	guest_ok('RAM above 4 GiB', 60, 'platform', 'ram=' . 5120 * MIB . $software, '-m', '5G');
 }
 

@@ -5,7 +5,7 @@ use strict;
 use warnings;
 
 use Bare;
-use Test::More;
+use Tap;
 
 for my $cpus (1, 2, 3, 16, 64) {
 	guest_ok("$cpus CPUs", 60, 'smp', "cpus=$cpus", '-c', $cpus, '-m', '32');

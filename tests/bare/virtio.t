@@ -6,7 +6,7 @@ use warnings;
 no warnings 'portable'; # numbers of 64 bits
 
 use Bare;
-use Test::More;
+use Tap;
 
 use constant SECTORS => 16384;
 
@@ -35,20 +35,20 @@ sub disk_is_good {
 }
 
 my @rows = (
-	[ 'one queue', 1, 'rw', '', '16', '1' ],
-	[ 'many queues', 2, 'rw', ',queues=16', '64', '16' ],
-	[ 'direct', 3, 'rw', ',direct=on,queues=4', '64', '2' ],
-	[ 'RAM above 4 GiB', 4, 'rw', ',queues=2', '5G', '2' ],
+	[ 'one queue', 1, '', '16', '1' ],
+	[ 'many queues', 2, ',queues=16', '64', '16' ],
+	[ 'direct', 3, ',direct=on,queues=4', '64', '2' ],
+	[ 'RAM above 4 GiB', 4, ',queues=2', '5G', '2' ],
 );
 
 for my $row (@rows) {
-	my ($name, $n, undef, $keys, $memory, $cpus) = @$row;
+	my ($name, $n, $keys, $memory, $cpus) = @$row;
 	my $disk = make_disk("rw$n", SECTORS);
 	my $read_only = make_disk("ro$n", SECTORS);
 
-	SKIP: {
-		skip("$name: this host has too little memory", 1)
-			if $memory eq '5G' && free_memory() < (5 << 30);
+	if ($memory eq '5G' && free_memory() < (5 << 30)) {
+		skip($name, 'this host has too little memory');
+	} else {
 		guest_ok($name, 150, 'virtio', "disks=2 id0=first-$n", '-m', $memory, '-c', $cpus,
 			'-d', "$disk,serial=first-$n$keys", '-d', "$read_only,ro");
 		disk_is_good($disk, \&expected, "$name, written");

@@ -69,6 +69,7 @@ class Guest:
 
     def __init__(self, vmm, command, seconds):
         self.vmm, self.deadline, self.rest = vmm, time.monotonic() + seconds, b""
+        self.ended = False
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
 
@@ -76,8 +77,14 @@ class Guest:
         return self
 
     def __exit__(self, *unused):
-        self.process.kill()
-        self.process.wait()
+        # One that ends by itself is let; then a moment for the kernel, which closes what an
+        # io_uring held, a disk or a tap, after the process is gone.
+        try:
+            self.process.wait(5 if self.ended else 0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        time.sleep(0.5)
         self.process.stdout.close()
         self.process.stderr.close()
 
@@ -88,6 +95,7 @@ class Guest:
             raise RuntimeError("the guest did not finish in time")
         data = os.read(self.process.stdout.fileno(), 4096)
         self.rest += data
+        self.ended = not data
         return bool(data)
 
     def wait_mark(self):

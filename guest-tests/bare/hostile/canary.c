@@ -71,3 +71,14 @@ unsigned int canaries_changed(void)
 {
 	return for_each(is_changed) + (sum_of_code() != code_sum);
 }
+
+bool canaries_notice(void)
+{
+	uint64_t *last = (uint64_t *)world.arena - 1;
+	unsigned int changed;
+
+	*last ^= 1;
+	changed = canaries_changed();
+	*last ^= 1;
+	return changed == 1 && !canaries_changed();
+}

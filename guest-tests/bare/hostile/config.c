@@ -8,6 +8,9 @@
 
 #define EXPRESS_DEVCTL 8
 #define FLR	       0x8000
+#define ELSEWHERE      0xc8000000 /* far behind what was assigned */
+#define ELSEWHERE_SIZE 0x01000000 /* for each BAR */
+#define BARS_MOVED     2
 
 static void write_config(uintptr_t at, unsigned int size, uint64_t value)
 {
@@ -37,33 +40,38 @@ static void any_register(struct hammer *h)
 		size == 8 ? (void)read64(at) : (void)read32(at);
 	else if (is_config_window(offset, size))
 		write_config(at, size, UINT64_MAX);
-	else
+	else if (!is_bar(offset, size))
 		write_config(at, size, once_in(h, 4) ? UINT64_MAX : random64(h));
 }
 
-/* Where a BAR has no business, or just elsewhere. */
-static uint32_t any_place(struct hammer *h, const struct target *target)
+/*
+ * Where BAR @index has no business, or just elsewhere: each BAR in a part of the window of its own. In
+ * another's first place it would take what was meant for that: addresses of queues for messages.
+ */
+static uint32_t any_place(struct hammer *h, unsigned int index)
 {
-	const uint32_t places[] = { 0,		0x00100000, 0xc0000000, 0xd0000000, 0xe0000000,
-				    0xfec00000, 0xfee00000, 0xfffff000, UINT32_MAX, target->bar[0] };
+	static const uint32_t places[] = { 0,	       0x00100000, 0x00200000, 0xe0000000,
+					   0xfec00000, 0xfee00000, UINT32_MAX };
 
 	if (once_in(h, 2))
 		return places[below(h, ARRAY_SIZE(places))];
-	return 0xc0000000 + (uint32_t)below(h, 0x20000) * (uint32_t)PAGE_SIZE;
+	return ELSEWHERE + index * ELSEWHERE_SIZE +
+	       (uint32_t)below(h, ELSEWHERE_SIZE / PAGE_SIZE) * (uint32_t)PAGE_SIZE;
 }
 
 static void one_target(struct hammer *h)
 {
 	const struct target *target = &world.target[below(h, world.targets)];
 	uintptr_t at = world.ecam + target->device.devfn * PAGE_SIZE;
-	unsigned int express;
+	unsigned int express, index;
 
 	switch (below(h, 4)) {
 	case 0:
 		write16(at + PCI_COMMAND, (uint16_t)below(h, 8));
 		break;
 	case 1:
-		write32(at + PCI_BAR0 + 4 * below(h, 2), any_place(h, target));
+		index = (unsigned int)below(h, BARS_MOVED);
+		write32(at + PCI_BAR0 + 4 * index, any_place(h, index));
 		break;
 	case 2:
 		write16(at + target->device.msix.capability + MSIX_CONTROL,

@@ -9,11 +9,12 @@
  * The second proof needs care, for a random number is a fine address. Everything that a device could
  * take for an address of memory is made here by rules, so that whatever halves of it meet, it names
  *
- *   the arena: the last ARENA_SIZE bytes of low RAM, behind which no RAM follows below 4 GiB;
+ *   data in the arena: the last ARENA_SIZE bytes of low RAM, behind which no RAM follows below 4 GiB;
  *   or memory that is not there;
- *   or the first megabyte, where a word that is 0 points to.
+ *   or the first megabyte, where small numbers point to.
  *
- * All other RAM is watched. The same goes for interrupts: messages carry vectors of interrupts only, and
+ * The rings, whose indices make no such words, lie in the arena too, below the data: nothing but the
+ * registers of queues ever points there. All other RAM is watched. The same goes for interrupts: messages carry vectors of interrupts only, and
  * no delivery mode that would reset a CPU.
  */
 #ifndef BARE_HOSTILE_H
@@ -76,8 +77,10 @@ static inline bool once_in(struct hammer *h, uint64_t n)
 
 /* --- What may be written where --- */
 
-/* A word that may stand anywhere in the arena: an address as above, aligned to 8. */
+/* A word that may stand anywhere in the arena's data: an address as above, aligned to 8. */
 uint64_t safe_address(struct hammer *h);
+/* The same, but never in RAM: for used rings, for what a device writes there are indices. */
+uint64_t beyond_address(struct hammer *h);
 /* An address in the arena's data. */
 uint64_t arena_address(struct hammer *h);
 /* A length for a buffer that a device writes: keeps words whole. */
@@ -88,6 +91,8 @@ uint64_t safe_mmio_value(struct hammer *h, uint64_t at, unsigned int size);
 uint32_t safe_message(struct hammer *h);
 /* True if [offset, offset + size) of configuration space leads to a BAR that we cannot judge. */
 bool is_config_window(unsigned int offset, unsigned int size);
+/* True if it is a BAR: those are moved by any_place() of config.c only. */
+bool is_bar(unsigned int offset, unsigned int size);
 
 /* --- What is done --- */
 
@@ -107,6 +112,9 @@ void canaries_set(uint64_t mib);
 
 /* How many watched pages have changed. */
 unsigned int canaries_changed(void);
+
+/* True if the change of a single bit is noticed. */
+bool canaries_notice(void);
 
 /* True if the devices still do their work. Prints verdicts. */
 void check_devices(void);

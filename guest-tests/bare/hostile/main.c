@@ -127,6 +127,7 @@ unsigned int guest_main(void)
 	cpus = smp_start();
 	prepare();
 	canaries_set(word_number("canary", 2));
+	check(canaries_notice(), "a change of watched memory is noticed");
 	print("# seed %lu, %u CPUs, %u virtio devices\n", world.seed, cpus, world.targets);
 	world.until = time_us() + word_number("seconds", 5) * US;
 	smp_run(hammer);

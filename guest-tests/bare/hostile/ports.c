@@ -36,7 +36,8 @@ static bool is_forbidden(uint16_t port, unsigned int size, uint32_t value)
 {
 	if (port == COM1 && size == 1)
 		return value != '~';
-	return port == PCI_CONFIG_ADDRESS && size == 4 && is_config_window(value & 0xfc, 4);
+	return port == PCI_CONFIG_ADDRESS && size == 4 &&
+	       (is_config_window(value & 0xfc, 4) || is_bar(value & 0xfc, 4));
 }
 
 static uint16_t any_port(struct hammer *h)

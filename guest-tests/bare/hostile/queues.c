@@ -45,9 +45,11 @@ static void set_up_queue(struct hammer *h, struct target *target, unsigned int i
 	virtq_place(vq, vq->memory,
 		    once_in(h, 4) ? (uint16_t)(1U << below(h, 7)) : QUEUE_SIZE_MAX);
 	virtq_tell(vq, (uint16_t)below(h, 4));
-	if (once_in(h, 8))
-		write64(target->device.common + VIRTIO_QUEUE_DESC + 8 * below(h, 3),
+	if (once_in(h, 16))
+		write64(target->device.common + VIRTIO_QUEUE_DESC + 8 * below(h, 2),
 			safe_address(h));
+	if (once_in(h, 32))
+		write64(target->device.common + VIRTIO_QUEUE_DEVICE, beyond_address(h));
 	virtq_enable(vq);
 }
 

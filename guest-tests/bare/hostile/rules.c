@@ -35,19 +35,26 @@ uint64_t arena_address(struct hammer *h)
 }
 
 /*
- * A lower half: in the arena, or behind all RAM below 4 GiB. It may also end up in an MSI-X table,
- * as the data of a message: so it is a good one of those too.
+ * The lower half of an address. It may also end up in an MSI-X table, as the data of a message: so
+ * it is a good one of those too.
  */
-static uint32_t safe_low(struct hammer *h)
+static uint32_t low_half(struct hammer *h, uint64_t at)
 {
 	uint32_t vector = (uint32_t)align_down(FIRST_VECTOR + below(h, LAST_VECTOR - FIRST_VECTOR), 8);
-	uint64_t at;
 
-	if (!once_in(h, 4))
-		at = world.arena + below(h, ARENA_SIZE);
-	else
-		at = world.low_end + below(h, 4 * GIB - world.low_end);
 	return ((uint32_t)at & ~(DELIVERY_BITS | 0xffU)) | vector;
+}
+
+static uint32_t low_beyond(struct hammer *h)
+{
+	return low_half(h, world.low_end + below(h, 4 * GIB - world.low_end));
+}
+
+static uint32_t safe_low(struct hammer *h)
+{
+	if (once_in(h, 4))
+		return low_beyond(h);
+	return low_half(h, world.data + below(h, world.low_end - world.data));
 }
 
 static uint32_t safe_high(struct hammer *h)
@@ -60,9 +67,14 @@ uint64_t safe_address(struct hammer *h)
 	return safe_low(h) | (uint64_t)safe_high(h) << 32;
 }
 
+uint64_t beyond_address(struct hammer *h)
+{
+	return low_beyond(h) | (uint64_t)safe_high(h) << 32;
+}
+
 uint32_t safe_length(struct hammer *h)
 {
-	static const uint32_t some[] = { 0, 1, 8, 16, 64, 512, 4096, 65536, 0x100000, 0x7ffffff8,
+	static const uint32_t some[] = { 0, 1, 8, 16, 64, 512, 4096, 65536, 0x80000, 0xe0000000,
 					 0xfffffff8 };
 
 	if (once_in(h, 2))
@@ -89,10 +101,14 @@ static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 /* Queue addresses, wherever the common structure has been moved: BARs move by pages. */
 static uint64_t queue_address_value(struct hammer *h, uint64_t offset, unsigned int size)
 {
+	bool used = offset >= VIRTIO_QUEUE_DEVICE;
+
 	if (size == 8 && !(offset & 7))
-		return safe_address(h);
+		return used ? beyond_address(h) : safe_address(h);
+	if (size == 4 && !(offset & 3) && offset & 4)
+		return safe_high(h);
 	if (size == 4 && !(offset & 3))
-		return offset & 4 ? safe_high(h) : safe_low(h);
+		return used ? low_beyond(h) : safe_low(h);
 	/* Parts of it: ones only make an address larger. */
 	return UINT64_MAX;
 }
@@ -108,6 +124,11 @@ uint64_t safe_mmio_value(struct hammer *h, uint64_t at, unsigned int size)
 		return once_in(h, 2) ? below(h, 8) : random64(h);
 	/* It may be a message, with its data in either half. */
 	return safe_message(h) | (uint64_t)safe_message(h) << 32;
+}
+
+bool is_bar(unsigned int offset, unsigned int size)
+{
+	return overlaps(offset, size, PCI_BAR0, PCI_BARS * 4);
 }
 
 bool is_config_window(unsigned int offset, unsigned int size)

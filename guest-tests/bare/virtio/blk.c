@@ -21,6 +21,7 @@
 #define LARGE_FIRST	   1024 /* 1024 to 3071 hold written_word() at the end */
 #define LARGE_COUNT	   2048
 #define LARGE_SEGMENTS	   4
+#define SETTLE_US	   5000
 
 struct mode {
 	const char *name;
@@ -116,15 +117,18 @@ static void test_interrupts(struct blk *blk, const char *name, uint8_t *data)
 		uint8_t vector = (uint8_t)(VECTOR_QUEUE + i % 16);
 
 		virtq_interrupts(&blk->queue[i], true);
+		/* What was raised before may still be on its way. */
+		listen_us(SETTLE_US);
 		trap_clear(vector);
 		blk_do(blk, i, BLK_IN, i, data, SECTOR);
 		raised += wait_trap(vector, 1, INTERRUPT_US);
 	}
 	check_equal(raised, blk->queues, "%s: each queue raises its vector", name);
 	virtq_interrupts(&blk->queue[0], false);
+	listen_us(SETTLE_US);
 	trap_clear(VECTOR_QUEUE);
 	blk_do(blk, 0, BLK_IN, 0, data, SECTOR);
-	listen_us(10000);
+	listen_us(SETTLE_US);
 	check_equal(trap_count(VECTOR_QUEUE), 0, "%s: no interrupt that nobody wants", name);
 	virtq_interrupts(&blk->queue[0], true);
 }

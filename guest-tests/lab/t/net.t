@@ -64,6 +64,9 @@ serve() { # NUMBER ADDRESS
 	ns socat -u "OPEN:$W/down" "TCP-LISTEN:5002,bind=$2" &
 	servers+=($!)
 }
+served() {
+	! kill -0 "$1" 2>/dev/null
+}
 servers=()
 at_end 'kill "${servers[@]}"'
 serve 0 192.0.2.1
@@ -77,7 +80,7 @@ label=('offloads on' 'offload=off' 'two queues')
 for i in 0 1 2; do
 	is "${label[i]}: ping" "$(said traffic ping$i)" 3
 	is "${label[i]}: large ping" "$(said traffic large$i)" good
-	wait "${servers[2 * i]}" 2>/dev/null
+	until_true served "${servers[2 * i]}"
 	is "${label[i]}: 8 MiB of TCP from the guest arrive as they were" \
 		"$(sha256sum <"$W/up$i")" "$(said traffic up$i)"
 	is "${label[i]}: 8 MiB of TCP to the guest arrive as they were" \

@@ -14,8 +14,7 @@ use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 use IO::Select;
 use POSIX qw(:sys_wait_h setsid);
-use Test::More;
-use Time::HiRes qw(time sleep);
+use Tap;
 
 our @EXPORT = qw(run_guest guest_ok exit_is scratch make_disk is_software free_memory start_guest
     finish_guest wait_for_output children_left);
@@ -26,12 +25,12 @@ my $guests = abs_path($ENV{BARE} // "$repo/build/guest-tests/bare") // '';
 my $slow = $ENV{BARE_SLOW} // 1;
 my $scratch = tempdir('nidus-bare.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
-sub import_check {
-	plan(skip_all => "there is no nidus at '" . ($ENV{NIDUS} // "$repo/build/nidus") . "'") if !-x $nidus;
-	plan(skip_all => 'there is no /dev/kvm that we may open') if !open(my $kvm, '+<', '/dev/kvm');
-	BAIL_OUT("there are no guests in build/guest-tests/bare: make bare") if !-e "$guests/hello.elf";
+sub check_host {
+	bail_out("there is no nidus at '" . ($ENV{NIDUS} // "$repo/build/nidus") . "'") if !-x $nidus;
+	bail_out('there are no guests in build/guest-tests/bare: make bare') if !-e "$guests/hello.elf";
+	skip_all('there is no /dev/kvm that we may open') if !open(my $kvm, '+<', '/dev/kvm');
 }
-import_check();
+check_host();
 
 # A path for a file of this test; gone when it ends.
 sub scratch {
@@ -94,7 +93,7 @@ sub wait_for_output {
 		my $n = sysread($vm->{out}, $vm->{output}, 65536, length($vm->{output}));
 		if (!$n) {
 			$vm->{ended} = 1;
-			return defined $until && $vm->{output} =~ $until;
+			return defined $until && scalar($vm->{output} =~ $until);
 		}
 	}
 }
@@ -107,7 +106,7 @@ sub finish_guest {
 	wait_for_output($vm, undef, $seconds);
 	my $reaped;
 	while (!($reaped = waitpid($vm->{pid}, WNOHANG)) && time() < $end + 2) {
-		sleep(0.01);
+		select(undef, undef, undef, 0.01);
 	}
 	my $status = $reaped == $vm->{pid} ? $? : undef;
 	if (!defined $status) {
@@ -172,7 +171,7 @@ sub guest_ok {
 			$seen++;
 			my ($bad, $what) = ($1, $2);
 			if ($what =~ /^(.*) # SKIP (.*)$/) {
-				SKIP: { skip("$1: $2", 1); }
+				skip($1, $2);
 			} else {
 				ok(!$bad, $what);
 			}
