@@ -78,6 +78,12 @@ unsigned int loop_in_flight(const struct loop *loop);
 void loop_register_file(struct loop *loop, int fd);
 void loop_unregister_file(struct loop *loop, int fd);
 
+/*
+ * Lets go of all of them, at the end, when nothing is in flight: what a ring still holds when it is
+ * closed, the kernel gives back some time later, and with it locks on disk images. Loop thread.
+ */
+void loop_release_files(struct loop *loop);
+
 /* The usual system calls. @iov must live until the callback. @offset is ignored for streams: pass
  * 0. */
 void loop_readv(struct loop *loop, struct loop_op *op, int fd, const struct iovec *iov,

@@ -206,6 +206,15 @@ void loop_unregister_file(struct loop *loop, int fd)
 		loop->fixed_used[index / 64] &= ~(UINT64_C(1) << index % 64);
 }
 
+void loop_release_files(struct loop *loop)
+{
+	if (io_uring_unregister_files(&loop->ring))
+		return;
+	memset(loop->fixed_used, 0, sizeof(loop->fixed_used));
+	for (unsigned int fd = 0; fd < FIXED_FDS; fd++)
+		loop->fixed[fd] = FIXED_NONE;
+}
+
 /* --- A turn --- */
 
 /* A free submission entry; makes room by submitting. NULL if the kernel takes nothing now. */

@@ -98,6 +98,7 @@ static void *io_thread(void *argument)
 	peripherals_quiesce(machine);
 	while (!rc && loop_in_flight(machine->loop))
 		rc = loop_turn(machine->loop, true);
+	loop_release_files(machine->loop);
 	return NULL;
 }
 

@@ -45,7 +45,7 @@ static const struct sandbox_rule rules[] = {
 	IOCTL(TUNSETQUEUE, IO, "the guest chooses its number of queue pairs"),
 	IOCTL(TCSETS, CONTROL, "put the terminal back in order"),
 	{ SCMP_SYS(ioctl), VCPU | IO, TCSETS, "TCSETS", true, "the same after a fatal signal" },
-	RING(IORING_REGISTER_FILES_UPDATE, CONTROL, "the ring lets go of a disk image"),
+	RING(IORING_UNREGISTER_FILES, IO, "the ring lets go of disk images, and so of locks"),
 	CALL(io_uring_enter, IO, "all I/O of disks and streams, and waiting for it"),
 	CALL(read, CONTROL, "signals"),
 	CALL(readv, IO, "packets from a tap"),

@@ -113,7 +113,8 @@ static void prepare(void)
 	map(world.high_end, 2 * GIB);
 	map(world.far, 2 * GIB);
 	find_everything();
-	for (unsigned int v = VECTOR_FIRST; v < VECTOR_SPURIOUS; v++)
+	/* But not for what wakes CPUs: one that sleeps needs its interrupts. */
+	for (unsigned int v = VECTOR_FIRST; v < SMP_WAKE; v++)
 		trap_set((uint8_t)v, interrupted);
 	memset((void *)world.arena, 0, world.low_end - world.arena);
 }

@@ -16,6 +16,7 @@
 /* SDM 3A, 8.4.4.1: INIT, 10 ms, SIPI. */
 #define INIT_WAIT_US 10000
 #define ARRIVAL_US   10000000
+#define WAKE_US	     1000000
 #define ALL_CPUS     UINT32_MAX
 
 /* Work for the others. Written by CPU 0 before `generation` moves on. */
@@ -85,20 +86,26 @@ static bool all_finished(const void *context)
 	return __atomic_load_n(&finished, __ATOMIC_ACQUIRE) >= *wanted;
 }
 
+static void wake_others(void)
+{
+	if (smp_cpus() > 1)
+		apic_command(0, SMP_WAKE | APIC_ICR_ASSERT | APIC_ICR_TO_OTHERS);
+}
+
 static void give(void (*what)(unsigned int cpu), uint32_t whom)
 {
 	finished = 0;
 	work = what;
 	__atomic_store_n(&work_for, whom, __ATOMIC_RELEASE);
 	__atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
-	if (smp_cpus() > 1)
-		apic_command(0, SMP_WAKE | APIC_ICR_ASSERT | APIC_ICR_TO_OTHERS);
+	wake_others();
 }
 
+/* A CPU may have taken its wake-up just before it went to sleep, where sti is not heeded: again. */
 static void wait_for(uint32_t cpus)
 {
-	while (!wait_until(all_finished, &cpus, UINT32_MAX))
-		;
+	while (!wait_until(all_finished, &cpus, WAKE_US))
+		wake_others();
 }
 
 void smp_run(void (*what)(unsigned int cpu))
