@@ -37,7 +37,7 @@ struct chardev {
 	struct loop_call wake; /* output was queued, or the front end can receive */
 	struct loop_op write_op;
 	struct iovec write_iov[2];
-	bool writing;
+	bool writing, given_up; /* output goes on no more, see chardev_flush() */
 
 	struct loop_op read_op;
 	struct iovec read_iov;
@@ -113,7 +113,7 @@ static void start_write(struct chardev *chardev)
 {
 	size_t start, len, first;
 
-	if (chardev->writing)
+	if (chardev->writing || chardev->given_up)
 		return;
 	pthread_mutex_lock(&chardev->lock);
 	start = chardev->output_start;
@@ -311,6 +311,8 @@ int chardev_flush(struct chardev *chardev, unsigned int timeout_ms)
 		if (chardev->writing)
 			poll(NULL, 0, 1);
 	}
+	/* A cancelled write may still end with a part of its bytes, or with EINTR. */
+	chardev->given_up = room < CHARDEV_OUTPUT;
 	if (chardev->writing)
 		loop_cancel(chardev->loop, &chardev->write_op);
 	return room == CHARDEV_OUTPUT ? 0 : -ETIMEDOUT;

@@ -8,6 +8,7 @@
 #include "devices/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,8 @@
 
 #include "devices/base.h"
 
-#define LOG_LINE_MAX 1024
+#define LOG_LINE_MAX 1024 /* less than PIPE_BUF: a pipe with room takes all of it */
+#define LOG_WAIT_MS  200
 
 static const char *const level_names[LOG_LEVELS] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -127,6 +129,17 @@ static void make_printable(char *text, size_t len)
 			text[i] = '?';
 }
 
+/*
+ * Whoever reads our messages may have stopped reading. No thread waits for long then, or the VM
+ * could not be ended: the line is lost.
+ */
+static bool stderr_has_room(void)
+{
+	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&fd, 1, LOG_WAIT_MS) == 1;
+}
+
 void log_write(enum log_module module, enum log_level level, const char *format, ...)
 {
 	static const char cut[] = "...";
@@ -154,7 +167,7 @@ void log_write(enum log_module module, enum log_level level, const char *format,
 	line[len++] = '\n'; /* takes the place of the terminating NUL */
 
 	/* A diagnostic that cannot be written has nowhere to be reported. */
-	if (write(STDERR_FILENO, line, len) < 0)
+	if (stderr_has_room() && write(STDERR_FILENO, line, len) < 0)
 		errno = saved;
 	errno = saved;
 }

@@ -97,6 +97,7 @@ struct virtio_device {
 	uint16_t config_vector, queue_select;
 	uint8_t status, isr, generation;
 	bool resetting; /* a reset was asked for and has not been finished */
+	bool cut_off;	/* bus mastering was off since sync_run() last looked */
 	void *config;	/* device configuration, little-endian */
 	unsigned int config_size;
 
@@ -155,6 +156,12 @@ static inline void virtio_count(uint64_t *counter, uint64_t n)
 /* Takes the next chain: as virtq_pop(), but a broken queue stops the device and tells the guest. */
 int virtio_pop(struct virtio_queue *queue, struct virtq_chain *chain, struct iovec *iov,
 	       unsigned int max);
+
+/*
+ * As virtq_enable_kicks(): true if chains arrived meanwhile. False if virtio_pop() gives none
+ * whatever the rings say, because the device has stopped or is no bus master.
+ */
+bool virtio_enable_kicks(struct virtio_queue *queue);
 
 /* Gives a chain back; the driver sees it, and is interrupted if it wants, at the end of the turn.
  */

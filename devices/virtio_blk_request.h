@@ -36,6 +36,7 @@ struct blk_request {
 	unsigned int data_count;
 	blk_range range[BLK_RANGES];
 	unsigned int ranges, range_next;
+	int mode; /* of the fallocate(2) that is under way; another request may change the next */
 	struct iovec iov[BLK_REQUEST_IOV];
 };
 

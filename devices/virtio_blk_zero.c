@@ -90,7 +90,7 @@ static void fallocate_done(struct loop_op *op, int result)
 			write_zeroes(request);
 			return;
 		}
-		if (range_mode(request) & FALLOC_FL_PUNCH_HOLE)
+		if (request->mode & FALLOC_FL_PUNCH_HOLE)
 			blk->no_punch |= result != -EINVAL;
 		else
 			blk->no_zero_range |= result != -EINVAL;
@@ -132,6 +132,7 @@ static void next_range(struct blk_request *request)
 		write_zeroes(request);
 		return;
 	}
+	request->mode = mode;
 	request->op.done = fallocate_done;
 	loop_fallocate(blk->device.loop, &request->op, blk->image.fd, mode, request->offset,
 		       request->left);

@@ -119,7 +119,7 @@ static size_t receive(void *context, const uint8_t *bytes, size_t len)
 		if (rc < 0)
 			break;
 		done += (size_t)rc;
-		if (!rc && (!console->device.running || !virtq_enable_kicks(&queue->vq)))
+		if (!rc && !virtio_enable_kicks(queue))
 			break;
 	}
 	console->hungry = done < len;

@@ -129,12 +129,14 @@ static void sync_run(struct loop_call *call)
 {
 	struct virtio_device *device = container_of(call, struct virtio_device, sync);
 	bool master = pci_bus_master(&device->pci);
-	bool resetting;
+	bool resetting, cut_off;
 	uint8_t status;
 
 	pthread_mutex_lock(&device->lock);
 	resetting = device->resetting;
 	status = device->status;
+	cut_off = device->cut_off;
+	device->cut_off = false;
 	pthread_mutex_unlock(&device->lock);
 
 	if (resetting) {
@@ -142,7 +144,7 @@ static void sync_run(struct loop_call *call)
 		finish_reset(device);
 		return;
 	}
-	if (device->running && !master) {
+	if (device->running && (!master || cut_off)) {
 		/* Requests are under way in memory that is no longer the device's. */
 		log_guest(VIRTIO, "%s: bus mastering was turned off; the device waits for a reset",
 			  device->name);
@@ -176,6 +178,13 @@ int virtio_pop(struct virtio_queue *queue, struct virtq_chain *chain, struct iov
 	if (rc < 0)
 		virtio_fail(queue, queue->vq.reason);
 	return rc;
+}
+
+bool virtio_enable_kicks(struct virtio_queue *queue)
+{
+	struct virtio_device *device = queue->device;
+
+	return device->running && pci_bus_master(&device->pci) && virtq_enable_kicks(&queue->vq);
 }
 
 void virtio_push(struct virtio_queue *queue, uint16_t head, uint32_t len)

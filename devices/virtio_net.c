@@ -164,7 +164,7 @@ static void set_offloads(struct virtio_net *net, uint64_t features)
 		if (features & VIRTIO_BIT(map[i].feature))
 			offloads |= map[i].offload;
 	if (ioctl(net->tap.fd[0], TUNSETOFFLOAD, offloads))
-		log_warn(NET, "%s: tap '%s' does not set offloads %#lx: %s", net->device.name,
+		log_guest(NET, "%s: tap '%s' does not set offloads %#lx: %s", net->device.name,
 			 net->tap.name, offloads, strerror(errno));
 }
 
@@ -177,7 +177,7 @@ static void start(struct virtio_device *device)
 	/* 5.1.6.5.5: one pair until the driver asks for more. */
 	rc = net_set_pairs(net, 1);
 	if (rc)
-		log_warn(NET, "%s: tap '%s' does not detach its other queues: %s", device->name,
+		log_guest(NET, "%s: tap '%s' does not detach its other queues: %s", device->name,
 			 net->tap.name, strerror(-rc));
 }
 

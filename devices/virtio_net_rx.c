@@ -215,7 +215,7 @@ static bool step(struct net_rx *rx)
 	if (!rc)
 		wait_for_packet(rx);
 	if (rc < 0) {
-		log_error(NET, "%s: tap '%s' cannot be read: %s; nothing more is received",
+		log_guest(NET, "%s: tap '%s' cannot be read: %s; nothing more is received",
 			  rx->net->device.name, rx->net->tap.name, strerror(-rc));
 		rx->dead = true;
 	}

@@ -208,6 +208,16 @@ static bool in_pci_cfg_data(const struct virtio_device *device, unsigned int off
 			      4);
 }
 
+/* Bus mastering may have changed. That it was off for a moment only must not go unnoticed. */
+static void command_written(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	if (!pci_bus_master(&device->pci))
+		device->cut_off = true;
+	pthread_mutex_unlock(&device->lock);
+	virtio_sync(device);
+}
+
 static void config_written(struct pci_function *fn, unsigned int offset, unsigned int size)
 {
 	struct virtio_device *device = device_of(fn);
@@ -215,7 +225,7 @@ static void config_written(struct pci_function *fn, unsigned int offset, unsigne
 	if (in_pci_cfg_data(device, offset, size))
 		pci_cfg_access(device, true);
 	if (ranges_overlap(offset, size, PCI_COMMAND, 2))
-		virtio_sync(device); /* bus mastering may have changed */
+		command_written(device);
 }
 
 static void config_reading(struct pci_function *fn, unsigned int offset, unsigned int size)

@@ -2,7 +2,9 @@
 /*
  * nidus VERB [OPTION]... [OPERAND]
  */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/exit.h"
 #include "vmm/verbs.h"
@@ -39,12 +41,30 @@ static const char *verb_name(const char *word)
 	return word;
 }
 
+/*
+ * What we open must never become a standard stream, or what the guest prints, and our messages,
+ * would go to it. open() takes the lowest descriptor that is free.
+ */
+static bool open_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct verb *verb;
 	struct config_error error;
 	int code;
 
+	if (!open_standard_streams())
+		return NIDUS_EXIT_FAILURE;
 	if (argc < 2) {
 		help_print(stderr);
 		return NIDUS_EXIT_USAGE;

@@ -61,13 +61,19 @@ static bool shared_gets_huge_pages(void)
 	       !strstr(policy, "[never]") && !strstr(policy, "[deny]");
 }
 
+/*
+ * Huge pages are reserved by the mapping: if they are gone when the guest touches them there is no
+ * error to report any more, only SIGBUS.
+ */
 static int map_memfd(struct memory *memory, const struct backing *backing)
 {
+	int reserve = backing->flags & MFD_HUGETLB ? 0 : MAP_NORESERVE;
+
 	memory->fd = memfd_create("nidus-ram", MFD_CLOEXEC | backing->flags);
 	if (memory->fd < 0 || ftruncate(memory->fd, (off_t)memory->mapping) < 0)
 		return -errno;
 	memory->base = mmap(NULL, memory->mapping, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
+			    MAP_SHARED | reserve, memory->fd, 0);
 	if (memory->base != MAP_FAILED)
 		return 0;
 	memory->base = NULL;

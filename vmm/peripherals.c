@@ -129,7 +129,7 @@ static int disk_create(struct peripherals *p, unsigned int index)
 					      .readonly = config->readonly,
 					      .direct = config->direct };
 	struct disk *disk = &p->disk[index];
-	char error[ERROR_SIZE] = "", name[16], serial[16];
+	char error[ERROR_SIZE] = "", name[24], serial[24];
 	int rc = virtio_blk_open(&disk->image, &options, error, sizeof(error));
 
 	if (rc) {
@@ -177,7 +177,7 @@ static int net_create(struct peripherals *p, unsigned int index)
 					      .pairs = config->queues,
 					      .offload = config->offload };
 	struct net *net = &p->net[index];
-	char error[ERROR_SIZE] = "", name[16];
+	char error[ERROR_SIZE] = "", name[24];
 	uint8_t mac[VIRTIO_NET_MAC];
 	int rc = virtio_net_open(&net->tap, &options, error, sizeof(error));
 

@@ -154,7 +154,9 @@ static int catch_signals(void)
 	pthread_sigmask(SIG_BLOCK, &kick_set, NULL);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	sigaction(vcpu_signal(), &kick, NULL);
+	/* Output that cannot be written is an error of write(), not the end of the VM. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -179,8 +181,11 @@ static void wait_for_end(struct machine *machine, int signals)
 	};
 
 	for (;;) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR) {
+			log_error(VMM, "signals cannot be waited for: %s", strerror(errno));
 			machine_end(machine, MACHINE_ERROR, 0);
+			return;
+		}
 		if (fds[0].revents)
 			return;
 		if (fds[1].revents)

@@ -24,7 +24,7 @@
  *
  * DMA. Devices reach memory by devices/dma.h alone.
  *
- * Locks, outermost first: a virtio device's lock, the PCI host's lock, MSI-X and INTx locks, the
+ * Locks, outermost first: the PCI host's lock, a virtio device's lock, MSI-X and INTx locks, the
  * IOAPIC's lock, the routing table's lock. The bus locks are held for lookups only.
  *
  * A guest can at worst end its own VM, by machine_end(): the first reason is kept, the control

@@ -19,9 +19,12 @@ static void end_spin(void)
 }
 
 static const struct ending endings[] = {
-	{ "poweroff", end_poweroff },	{ "reset", end_reset_pci },
-	{ "reset-keyboard", end_reset_keyboard }, { "crash", end_crash },
-	{ "halt", end_halt },		{ "spin", end_spin },
+	{ "poweroff", end_poweroff },
+	{ "reset", end_reset_pci },
+	{ "reset-keyboard", end_reset_keyboard },
+	{ "crash", end_crash },
+	{ "halt", end_halt },
+	{ "spin", end_spin },
 };
 
 /* So that a test can tell that a module arrived unharmed. */

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Application processors: all that the MADT lists start, are who they should be, share memory and
- * reach each other by interrupts. apic=x2apic runs everything in that mode; cpus=N is how many to expect.
+ * reach each other by interrupts. apic=x2apic runs everything in that mode; cpus=N is how many to
+ * expect.
  */
+#include "lib/smp.h"
 #include "lib/acpi.h"
 #include "lib/apic.h"
 #include "lib/boot.h"
 #include "lib/cpu.h"
 #include "lib/print.h"
-#include "lib/smp.h"
 #include "lib/time.h"
 #include "lib/traps.h"
 
-#define ADDITIONS     4096 /* of all CPUs together: more than that of them may share few real ones */
-#define VECTOR_POKE   0x60
-#define WAIT_US	      5000000
+#define ADDITIONS      4096 /* of all CPUs together: more than that of them may share few real ones */
+#define VECTOR_POKE    0x60
+#define WAIT_US	       5000000
 #define CPUID_TOPOLOGY 0xb
 
 static uint64_t locked_sum;

@@ -198,8 +198,8 @@ class Bench:
                      note="vCPU threads' share by clock ticks")
 
     def net(self):
-        ms = 500 if self.quick else 1500
-        words = f"{QUIET} bench=net ms={ms}"
+        ms, runs = (500, 1) if self.quick else (1000, 2)
+        words = f"{QUIET} bench=net ms={ms} runs={runs}"
         results = {}
         ip("netns", "add", NAMESPACE)
         try:

@@ -92,7 +92,8 @@ static struct result run(struct disk *disk, const struct workload *workload, uin
 		unsigned int head, seen = 0;
 
 		io_uring_submit_and_wait(&disk->ring, 1);
-		io_uring_for_each_cqe(&disk->ring, head, cqe) {
+		io_uring_for_each_cqe(&disk->ring, head, cqe)
+		{
 			seen++;
 			result.ops++;
 			result.errors += cqe->res != (int)workload->size;

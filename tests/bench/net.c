@@ -96,8 +96,8 @@ static void run(const struct load *load, uint64_t ms)
 	int fd = connect_to_host();
 	ssize_t len = -1;
 
-	if (fd < 0 || send(fd, &load->kind, 1, 0) != 1 || (load->kind == NET_ECHO &&
-							   step(fd, NET_ECHO) != 1)) {
+	if (fd < 0 || send(fd, &load->kind, 1, 0) != 1 ||
+	    (load->kind == NET_ECHO && step(fd, NET_ECHO) != 1)) {
 		say("failed to reach the host: %d", errno);
 		return;
 	}

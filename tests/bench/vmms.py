@@ -30,8 +30,7 @@ class Nidus:
         self.program = program
 
     def command(self, kernel, words, initrd=None, disk=None, tap=None, exit_port=False, vhost=False):
-        command = [self.program, "run", "-k", kernel, "-m", str(MEMORY_MIB),
-                   "--no-rng"]
+        command = [self.program, "run", "-k", kernel, "-m", str(MEMORY_MIB), "--no-rng"]
         command += ["-i", initrd] if initrd else []
         command += ["-p", words] if words else []
         command += ["-d", disk] if disk else []

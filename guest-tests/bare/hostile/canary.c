@@ -7,10 +7,11 @@
 #include "lib/memory.h"
 #include "lib/start.h"
 
-#define PAGE_WORDS	(PAGE_SIZE / 8)
-#define NEIGHBOURS	64 /* pages directly below the arena: the likeliest to be hit */
-#define CANARY_KEY	0x6e69647573000000UL
-#define HIGH_OFFSET	GIB /* above 4 GiB: small numbers in the wrong half of an address point below that */
+#define PAGE_WORDS (PAGE_SIZE / 8)
+#define NEIGHBOURS 64 /* pages directly below the arena: the likeliest to be hit */
+#define CANARY_KEY 0x6e69647573000000UL
+#define HIGH_OFFSET \
+	GIB /* above 4 GiB: small numbers in the wrong half of an address point below that */
 
 static uint64_t low_first, low_last, low_step; /* pages: every low_step bytes */
 static uint64_t high_first, high_last;

@@ -45,8 +45,8 @@ static void any_register(struct hammer *h)
 }
 
 /*
- * Where BAR @index has no business, or just elsewhere: each BAR in a part of the window of its own. In
- * another's first place it would take what was meant for that: addresses of queues for messages.
+ * Where BAR @index has no business, or just elsewhere: each BAR in a part of the window of its own.
+ * In another's first place it would take what was meant for that: addresses of queues for messages.
  */
 static uint32_t any_place(struct hammer *h, unsigned int index)
 {

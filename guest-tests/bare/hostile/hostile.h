@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A guest that does to its machine whatever a guest must not, at random, on all CPUs at once, for a
- * bounded time. It proves two things: the VM outlives it, and no device writes where it was not told to.
+ * bounded time. It proves two things: the VM outlives it, and no device writes where it was not
+ * told to.
  *
  * Words: seed=N; seconds=N (default 5) and rounds=N (default: no limit), per CPU; canary=N, MiB of
  * memory that is watched (default 2); deadly=1: also what may end the VM.
  *
- * The second proof needs care, for a random number is a fine address. Everything that a device could
- * take for an address of memory is made here by rules, so that whatever halves of it meet, it names
+ * The second proof needs care, for a random number is a fine address. Everything that a device
+ * could take for an address of memory is made here by rules, so that whatever halves of it meet, it
+ * names
  *
- *   data in the arena: the last ARENA_SIZE bytes of low RAM, behind which no RAM follows below 4 GiB;
- *   or memory that is not there;
- *   or the first megabyte, where small numbers point to.
+ *   data in the arena: the last ARENA_SIZE bytes of low RAM, behind which no RAM follows below 4
+ * GiB; or memory that is not there; or the first megabyte, where small numbers point to.
  *
- * The rings, whose indices make no such words, lie in the arena too, below the data: nothing but the
- * registers of queues ever points there. All other RAM is watched. The same goes for interrupts: messages carry vectors of interrupts only, and
- * no delivery mode that would reset a CPU.
+ * The rings, whose indices make no such words, lie in the arena too, below the data: nothing but
+ * the registers of queues ever points there. All other RAM is watched. The same goes for
+ * interrupts: messages carry vectors of interrupts only, and no delivery mode that would reset a
+ * CPU.
  */
 #ifndef BARE_HOSTILE_H
 #define BARE_HOSTILE_H
@@ -25,7 +27,7 @@
 
 #define ARENA_SIZE     (2 * MIB)
 #define TARGETS_MAX    24
-#define TARGET_QUEUES  4  /* of a device that are really set up */
+#define TARGET_QUEUES  4 /* of a device that are really set up */
 #define QUEUE_SIZE_MAX 64
 #define QUEUE_BYTES    (8 * KIB)
 

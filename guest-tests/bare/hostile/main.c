@@ -10,10 +10,10 @@
 #include "lib/time.h"
 #include "lib/traps.h"
 
-#define US	       1000000UL
-#define WINDOW_EVERY   16 /* rounds between two chances for an interrupt */
-#define ANSWER_EVERY   256 /* rounds between two looks at the clock */
-#define REVIVE_EVERY   64
+#define US	     1000000UL
+#define WINDOW_EVERY 16	 /* rounds between two chances for an interrupt */
+#define ANSWER_EVERY 256 /* rounds between two looks at the clock */
+#define REVIVE_EVERY 64
 
 struct world world;
 
@@ -25,7 +25,7 @@ struct blow {
 };
 
 static const struct blow blows[] = {
-	{ hammer_ports, 20 }, { hammer_mmio, 20 }, { hammer_config, 10 },
+	{ hammer_ports, 20 },  { hammer_mmio, 20 }, { hammer_config, 10 },
 	{ hammer_queues, 40 }, { hammer_msix, 10 },
 };
 

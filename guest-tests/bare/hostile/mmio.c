@@ -98,7 +98,8 @@ void hammer_mmio(struct hammer *h)
 	at = any_address(h);
 	if (once_in(h, 2))
 		at = align_down(at, size);
-	if (is_lapic(at, 64) || (world.ioapic && at + 64 > world.ioapic && at < world.ioapic + PAGE_SIZE))
+	if (is_lapic(at, 64) ||
+	    (world.ioapic && at + 64 > world.ioapic && at < world.ioapic + PAGE_SIZE))
 		return;
 	if (once_in(h, 16))
 		string_read(at);

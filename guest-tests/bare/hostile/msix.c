@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * MSI-X tables: messages to anywhere, with vectors that our table of traps can take; masks at random.
+ * MSI-X tables: messages to anywhere, with vectors that our table of traps can take; masks at
+ * random.
  */
 #include "hostile/hostile.h"
 

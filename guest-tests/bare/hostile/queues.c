@@ -7,9 +7,9 @@
 
 #include "lib/blk.h"
 
-#define RESET_POLLS  200
-#define STORM_MAX    32
-#define CHAIN_MAX    6
+#define RESET_POLLS 200
+#define STORM_MAX   32
+#define CHAIN_MAX   6
 
 /* A device whose BAR was moved away never answers: do not wait for it long. */
 static void reset_briefly(struct target *target)
@@ -42,8 +42,7 @@ static void set_up_queue(struct hammer *h, struct target *target, unsigned int i
 
 	vq->device = &target->device;
 	vq->index = (uint16_t)i;
-	virtq_place(vq, vq->memory,
-		    once_in(h, 4) ? (uint16_t)(1U << below(h, 7)) : QUEUE_SIZE_MAX);
+	virtq_place(vq, vq->memory, once_in(h, 4) ? (uint16_t)(1U << below(h, 7)) : QUEUE_SIZE_MAX);
 	virtq_tell(vq, (uint16_t)below(h, 4));
 	if (once_in(h, 16))
 		write64(target->device.common + VIRTIO_QUEUE_DESC + 8 * below(h, 2),
@@ -72,8 +71,8 @@ static void set_up(struct hammer *h, struct target *target)
 /* A request that a disk could take; other devices see nothing but buffers. */
 static uint64_t header(struct hammer *h)
 {
-	static const uint32_t types[] = { BLK_IN, BLK_OUT, BLK_FLUSH, BLK_GET_ID, BLK_DISCARD,
-					  BLK_WRITE_ZEROES, 99 };
+	static const uint32_t types[] = { BLK_IN,      BLK_OUT,		 BLK_FLUSH, BLK_GET_ID,
+					  BLK_DISCARD, BLK_WRITE_ZEROES, 99 };
 	uint64_t at = arena_address(h);
 
 	/* The type's upper neighbour is reserved, and makes the word an address far away. */

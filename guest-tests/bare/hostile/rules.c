@@ -6,12 +6,12 @@
 
 #include "lib/memory.h"
 
-#define PAGE_MASK	  (PAGE_SIZE - 1)
-#define FIRST_VECTOR	  0x20
-#define LAST_VECTOR	  0xef
-#define DELIVERY_BITS	  0x600 /* without them the mode is fixed or lowest priority */
-#define HIGH_BEYOND	  0x100 /* in the upper half of an address: no RAM up there */
-#define CFG_DATA	  16	/* offset in the configuration access capability */
+#define PAGE_MASK     (PAGE_SIZE - 1)
+#define FIRST_VECTOR  0x20
+#define LAST_VECTOR   0xef
+#define DELIVERY_BITS 0x600 /* without them the mode is fixed or lowest priority */
+#define HIGH_BEYOND   0x100 /* in the upper half of an address: no RAM up there */
+#define CFG_DATA      16    /* offset in the configuration access capability */
 
 /* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators". */
 uint64_t random64(struct hammer *h)
@@ -40,7 +40,8 @@ uint64_t arena_address(struct hammer *h)
  */
 static uint32_t low_half(struct hammer *h, uint64_t at)
 {
-	uint32_t vector = (uint32_t)align_down(FIRST_VECTOR + below(h, LAST_VECTOR - FIRST_VECTOR), 8);
+	uint32_t vector =
+		(uint32_t)align_down(FIRST_VECTOR + below(h, LAST_VECTOR - FIRST_VECTOR), 8);
 
 	return ((uint32_t)at & ~(DELIVERY_BITS | 0xffU)) | vector;
 }
@@ -74,8 +75,8 @@ uint64_t beyond_address(struct hammer *h)
 
 uint32_t safe_length(struct hammer *h)
 {
-	static const uint32_t some[] = { 0, 1, 8, 16, 64, 512, 4096, 65536, 0x80000, 0xe0000000,
-					 0xfffffff8 };
+	static const uint32_t some[] = { 0,    1,     8,       16,	   64,	      512,
+					 4096, 65536, 0x80000, 0xe0000000, 0xfffffff8 };
 
 	if (once_in(h, 2))
 		return some[below(h, ARRAY_SIZE(some))];

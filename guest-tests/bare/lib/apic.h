@@ -30,18 +30,18 @@ enum apic_register {
 	APIC_TIMER_DIVIDE = 0x3e0,
 };
 
-#define APIC_LVT_MASKED	      (1U << 16)
-#define APIC_TIMER_PERIODIC   (1U << 17)
-#define APIC_TIMER_DIVIDE_1   0xb
-#define APIC_TIMER_HZ	      1000000000UL /* what KVM and QEMU count by */
-#define APIC_ICR_NMI	      (4U << 8)
-#define APIC_ICR_INIT	      (5U << 8)
-#define APIC_ICR_STARTUP      (6U << 8)
-#define APIC_ICR_ASSERT	      (1U << 14)
-#define APIC_ICR_PENDING      (1U << 12) /* xAPIC only */
-#define APIC_ICR_TO_SELF      (1U << 18)
-#define APIC_ICR_TO_ALL	      (2U << 18)
-#define APIC_ICR_TO_OTHERS    (3U << 18)
+#define APIC_LVT_MASKED	    (1U << 16)
+#define APIC_TIMER_PERIODIC (1U << 17)
+#define APIC_TIMER_DIVIDE_1 0xb
+#define APIC_TIMER_HZ	    1000000000UL /* what KVM and QEMU count by */
+#define APIC_ICR_NMI	    (4U << 8)
+#define APIC_ICR_INIT	    (5U << 8)
+#define APIC_ICR_STARTUP    (6U << 8)
+#define APIC_ICR_ASSERT	    (1U << 14)
+#define APIC_ICR_PENDING    (1U << 12) /* xAPIC only */
+#define APIC_ICR_TO_SELF    (1U << 18)
+#define APIC_ICR_TO_ALL	    (2U << 18)
+#define APIC_ICR_TO_OTHERS  (3U << 18)
 
 /* Turns this CPU's APIC on, all local interrupts masked; in x2APIC mode if @x2apic. */
 void apic_setup(bool x2apic);

@@ -12,7 +12,8 @@ bool blk_start(struct blk *blk, uint64_t features, unsigned int queues, bool msi
 	if (!virtio_negotiate(device, features))
 		return false;
 	blk->sectors = read64(device->config + BLK_CONFIG_CAPACITY);
-	blk->queues = (unsigned int)min_u64(min_u64(queues, device->queues), ARRAY_SIZE(blk->queue));
+	blk->queues =
+		(unsigned int)min_u64(min_u64(queues, device->queues), ARRAY_SIZE(blk->queue));
 	msix_enable(&device->msix, msix);
 	for (uint16_t i = 0; i < blk->queues; i++)
 		if (!virtq_setup(&blk->queue[i], device, i, BLK_QUEUE_SIZE,

@@ -65,8 +65,7 @@ bool blk_start(struct blk *blk, uint64_t features, unsigned int queues, bool msi
 
 /* Puts a request into queue @queue. @count data buffers. False if the queue is full. */
 bool blk_submit(struct blk *blk, unsigned int queue, struct blk_request *request,
-		enum blk_type type, uint64_t sector, const struct buffer *data,
-		unsigned int count);
+		enum blk_type type, uint64_t sector, const struct buffer *data, unsigned int count);
 
 /* Submits, kicks and waits; returns the status, BLK_NO_STATUS if none came. */
 uint8_t blk_do(struct blk *blk, unsigned int queue, enum blk_type type, uint64_t sector,

@@ -5,12 +5,12 @@
 #include "lib/cpu.h"
 #include "lib/memory.h"
 
-#define MCFG_FIRST_BASE 44
-#define FUNCTION_BYTES	4096
-#define BAR_IO		1U
-#define BAR_TYPE	6U
-#define BAR_TYPE_64	4U
-#define MSI_ADDRESS	0xfee00000U
+#define MCFG_FIRST_BASE	 44
+#define FUNCTION_BYTES	 4096
+#define BAR_IO		 1U
+#define BAR_TYPE	 6U
+#define BAR_TYPE_64	 4U
+#define MSI_ADDRESS	 0xfee00000U
 #define CAPABILITIES_MAX 48
 
 static void select(unsigned int devfn, unsigned int offset)
@@ -152,10 +152,9 @@ bool msix_open(struct msix *msix, unsigned int devfn)
 	msix->capability = pci_capability(devfn, PCI_CAP_MSIX, 0);
 	if (!msix->capability)
 		return false;
-	msix->vectors =
-		(pci_read(devfn, msix->capability + MSIX_CONTROL, 2) & MSIX_SIZE_MASK) + 1;
-	msix->table = msix_part(devfn, msix->capability + MSIX_TABLE,
-				msix->vectors * MSIX_ENTRY_SIZE);
+	msix->vectors = (pci_read(devfn, msix->capability + MSIX_CONTROL, 2) & MSIX_SIZE_MASK) + 1;
+	msix->table =
+		msix_part(devfn, msix->capability + MSIX_TABLE, msix->vectors * MSIX_ENTRY_SIZE);
 	msix->pending =
 		msix_part(devfn, msix->capability + MSIX_PBA, align_up(msix->vectors, 64) / 8);
 	return true;

@@ -38,14 +38,14 @@ enum pci_capability_id { PCI_CAP_VENDOR = 0x09, PCI_CAP_EXPRESS = 0x10, PCI_CAP_
 #define PCI_CONFIG_DATA	   0xcfc
 #define PCI_CONFIG_ENABLE  (1U << 31)
 
-#define MSIX_CONTROL	 2 /* offset in the capability */
-#define MSIX_TABLE	 4
-#define MSIX_PBA	 8
-#define MSIX_ENABLE	 0x8000
-#define MSIX_MASK_ALL	 0x4000
-#define MSIX_SIZE_MASK	 0x07ff
-#define MSIX_ENTRY_SIZE	 16
-#define MSIX_ENTRY_MASK	 1
+#define MSIX_CONTROL	2 /* offset in the capability */
+#define MSIX_TABLE	4
+#define MSIX_PBA	8
+#define MSIX_ENABLE	0x8000
+#define MSIX_MASK_ALL	0x4000
+#define MSIX_SIZE_MASK	0x07ff
+#define MSIX_ENTRY_SIZE 16
+#define MSIX_ENTRY_MASK 1
 
 /* By CF8 and CFC; @size is 1, 2 or 4, @offset below 256 and a multiple of it. One CPU at a time. */
 uint32_t pci_read(unsigned int devfn, unsigned int offset, unsigned int size);

@@ -21,7 +21,7 @@ __attribute__((format(printf, 2, 3))) bool check(bool ok, const char *format, ..
 
 /* One verdict: true if @got is @want; otherwise both are printed. */
 __attribute__((format(printf, 3, 4))) bool check_equal(uint64_t got, uint64_t want,
-							const char *format, ...);
+						       const char *format, ...);
 
 /* A test that does not apply here, and why. */
 void check_skip(const char *name, const char *reason);

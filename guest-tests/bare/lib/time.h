@@ -16,7 +16,8 @@ void delay_us(uint64_t us);
 /* Lets interrupts through for @us. */
 void listen_us(uint64_t us);
 
-/* Waits until @condition() or until @us are over; returns its last answer. Interrupts are open meanwhile. */
+/* Waits until @condition() or until @us are over; returns its last answer. Interrupts are open
+ * meanwhile. */
 bool wait_until(bool (*condition)(const void *context), const void *context, uint64_t us);
 
 /* Waits until @vector came @count times. */

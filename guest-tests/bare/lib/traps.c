@@ -6,10 +6,10 @@
 #include "lib/cpu.h"
 #include "lib/print.h"
 
-#define CODE64		   0x08
-#define GATE_INTERRUPT	   0x8e00 /* present, interrupts off */
-#define ENTRY_STRIDE	   16
-#define IS_EXCEPTION(v)	   ((v) < VECTOR_FIRST)
+#define CODE64		0x08
+#define GATE_INTERRUPT	0x8e00 /* present, interrupts off */
+#define ENTRY_STRIDE	16
+#define IS_EXCEPTION(v) ((v) < VECTOR_FIRST)
 
 struct gate {
 	uint16_t offset_low, selector;

@@ -15,9 +15,9 @@ struct trap_frame {
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 
-#define RFLAGS_IF (1UL << 9)
-#define VECTOR_NMI 2
-#define VECTOR_FIRST 32 /* of those free for interrupts */
+#define RFLAGS_IF	(1UL << 9)
+#define VECTOR_NMI	2
+#define VECTOR_FIRST	32 /* of those free for interrupts */
 #define VECTOR_SPURIOUS 255
 
 typedef void trap_handler(struct trap_frame *frame);

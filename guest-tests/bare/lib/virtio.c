@@ -37,8 +37,7 @@ static void open_structure(struct virtio *device, unsigned int cap)
 	}
 	if (type == VIRTIO_CAP_NOTIFY) {
 		device->notify = at;
-		device->notify_multiplier =
-			pci_read(device->devfn, cap + CAP_MULTIPLIER, 4);
+		device->notify_multiplier = pci_read(device->devfn, cap + CAP_MULTIPLIER, 4);
 	}
 }
 

@@ -9,11 +9,11 @@
 #include "lib/base.h"
 #include "lib/pci.h"
 
-#define VIRTIO_VENDOR	   0x1af4
-#define VIRTIO_FIRST	   0x1040
-#define VIRTIO_LAST	   0x107f
-#define VIRTIO_QUEUES_MAX  64
-#define VIRTIO_NO_VECTOR   0xffff
+#define VIRTIO_VENDOR	  0x1af4
+#define VIRTIO_FIRST	  0x1040
+#define VIRTIO_LAST	  0x107f
+#define VIRTIO_QUEUES_MAX 64
+#define VIRTIO_NO_VECTOR  0xffff
 
 enum virtio_type {
 	VIRTIO_NET = 1,
@@ -56,7 +56,13 @@ enum virtio_status {
 #define VIRTIO_F_EVENT_IDX (1UL << 29)
 #define VIRTIO_F_VERSION_1 (1UL << 32)
 
-enum virtio_cap_type { VIRTIO_CAP_COMMON = 1, VIRTIO_CAP_NOTIFY, VIRTIO_CAP_ISR, VIRTIO_CAP_DEVICE, VIRTIO_CAP_PCI };
+enum virtio_cap_type {
+	VIRTIO_CAP_COMMON = 1,
+	VIRTIO_CAP_NOTIFY,
+	VIRTIO_CAP_ISR,
+	VIRTIO_CAP_DEVICE,
+	VIRTIO_CAP_PCI
+};
 
 struct virtio {
 	unsigned int devfn;
@@ -137,7 +143,8 @@ struct buffer {
 	bool device_writes;
 };
 
-/* Makes queue @index with at most @size entries, and enables it. Memory is kept for the next time. */
+/* Makes queue @index with at most @size entries, and enables it. Memory is kept for the next time.
+ */
 bool virtq_setup(struct virtq *vq, struct virtio *device, uint16_t index, uint16_t size,
 		 uint16_t vector);
 

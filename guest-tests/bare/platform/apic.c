@@ -11,12 +11,12 @@
 #include "lib/traps.h"
 #include "platform/tests.h"
 
-#define TSC_DEADLINE_MSR     0x6e0
-#define APIC_TIMER_DEADLINE  (2U << 17)
-#define TICKS_1_MS	     (APIC_TIMER_HZ / 1000)
-#define CPUID_TSC_DEADLINE   (1U << 24)
-#define TPR_ABOVE_OTHER	     0x70
-#define SETTLE_US	     20000 /* software virtualisation delivers late */
+#define TSC_DEADLINE_MSR    0x6e0
+#define APIC_TIMER_DEADLINE (2U << 17)
+#define TICKS_1_MS	    (APIC_TIMER_HZ / 1000)
+#define CPUID_TSC_DEADLINE  (1U << 24)
+#define TPR_ABOVE_OTHER	    0x70
+#define SETTLE_US	    20000 /* software virtualisation delivers late */
 
 static void test_timer(void)
 {

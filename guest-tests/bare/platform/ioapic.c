@@ -12,7 +12,7 @@
 #include "lib/traps.h"
 #include "platform/tests.h"
 
-#define FREE_INPUT 20 /* nothing is wired to it but PCI slots that nobody uses */
+#define FREE_INPUT 20	 /* nothing is wired to it but PCI slots that nobody uses */
 #define SETTLE_US  20000 /* software virtualisation delivers late */
 
 enum uart { IER = 1, IIR = 2, MCR = 4 };

@@ -74,7 +74,8 @@ static void test_address_register(void)
 	check_equal(pci_read(ABSENT, 0, 4), UINT32_MAX, "an absent function reads as ones");
 	outl(PCI_CONFIG_ADDRESS, PCI_CONFIG_ENABLE | 1 << 16);
 	check_equal(inl(PCI_CONFIG_DATA), UINT32_MAX, "so does an absent bus");
-	check_equal(read32(pci_ecam(ABSENT)), UINT32_MAX, "an absent function reads as ones in ECAM");
+	check_equal(read32(pci_ecam(ABSENT)), UINT32_MAX,
+		    "an absent function reads as ones in ECAM");
 	check_equal(read64(ecam), pci_read(0, 0, 4) | (uint64_t)pci_read(0, 4, 4) << 32,
 		    "ECAM reads 8 bytes");
 	check_equal(read32(ecam + 1), UINT32_MAX, "ECAM does not read across registers");

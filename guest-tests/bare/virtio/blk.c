@@ -12,16 +12,16 @@
 #include "virtio/tests.h"
 
 /* Where on the disk. tests/bare/virtio.t knows these too. */
-#define READ_ONLY_SECTORS  64   /* 0 to 63 are never written */
-#define WRITTEN_FIRST	   64   /* 64 to 127 hold written_word() at the end */
-#define WRITTEN_COUNT	   64
-#define DISCARDED_FIRST	   128
-#define ZEROED_FIRST	   192 /* 192 to 319 are zero at the end */
-#define ZEROED_COUNT	   64
-#define LARGE_FIRST	   1024 /* 1024 to 3071 hold written_word() at the end */
-#define LARGE_COUNT	   2048
-#define LARGE_SEGMENTS	   4
-#define SETTLE_US	   5000
+#define READ_ONLY_SECTORS 64 /* 0 to 63 are never written */
+#define WRITTEN_FIRST	  64 /* 64 to 127 hold written_word() at the end */
+#define WRITTEN_COUNT	  64
+#define DISCARDED_FIRST	  128
+#define ZEROED_FIRST	  192 /* 192 to 319 are zero at the end */
+#define ZEROED_COUNT	  64
+#define LARGE_FIRST	  1024 /* 1024 to 3071 hold written_word() at the end */
+#define LARGE_COUNT	  2048
+#define LARGE_SEGMENTS	  4
+#define SETTLE_US	  5000
 
 struct mode {
 	const char *name;
@@ -171,8 +171,7 @@ static void test_ranges(struct blk *blk, uint8_t *data)
 		    "write zeroes that may unmap");
 	memset(data, 0xff, 2 * ZEROED_COUNT * SECTOR);
 	blk_do(blk, 0, BLK_IN, ZEROED_FIRST, data, 2 * ZEROED_COUNT * SECTOR);
-	check(sectors_are(data, ZEROED_FIRST, 2 * ZEROED_COUNT, zero_word),
-	      "they are zeroes then");
+	check(sectors_are(data, ZEROED_FIRST, 2 * ZEROED_COUNT, zero_word), "they are zeroes then");
 	blk_do(blk, 0, BLK_IN, ZEROED_FIRST + 2 * ZEROED_COUNT, data, SECTOR);
 	check(sectors_are(data, ZEROED_FIRST + 2 * ZEROED_COUNT, 1, word_of_sector),
 	      "and their neighbour is not");

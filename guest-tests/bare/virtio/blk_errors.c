@@ -33,7 +33,7 @@ static const struct refusal refusals[] = {
 static uint64_t place(const struct blk *blk, uint64_t sector)
 {
 	return sector >= FROM_END - 1 && sector <= FROM_END + 1 ? blk->sectors + (sector - FROM_END)
-								 : sector;
+								: sector;
 }
 
 static void test_range(struct blk *blk, const char *name, enum blk_type type,

@@ -7,11 +7,11 @@
 #include "lib/cpu.h"
 #include "lib/memory.h"
 #include "lib/print.h"
-#include "lib/traps.h"
 #include "lib/time.h"
+#include "lib/traps.h"
 #include "virtio/tests.h"
 
-#define NOWHERE	   0xfeb00000UL	 /* neither RAM nor a device */
+#define NOWHERE	   0xfeb00000UL /* neither RAM nor a device */
 #define FAR_AWAY   0x800000000000UL
 #define TABLE_SIZE 64
 
@@ -299,7 +299,8 @@ static void test_bus_master(struct blk *blk)
 	virtq_offer(&blk->queue[0], 0);
 	virtq_kick(&blk->queue[0]);
 	delay_us(50000);
-	check(sectors_are(data, 0, 1, word_of_sector), "without bus mastering no memory is written");
+	check(sectors_are(data, 0, 1, word_of_sector),
+	      "without bus mastering no memory is written");
 	pci_write(devfn, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	check(works(blk), "with bus mastering, after a reset, the disk works");
 }

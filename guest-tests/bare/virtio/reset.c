@@ -8,11 +8,11 @@
 #include "lib/time.h"
 #include "virtio/tests.h"
 
-#define ROUNDS	   10
-#define REQUESTS   16
-#define BYTES	   (16 * KIB)
-#define MARK	   0x5a5a5a5a5a5a5a5aUL
-#define SETTLE_US  5000
+#define ROUNDS	  10
+#define REQUESTS  16
+#define BYTES	  (16 * KIB)
+#define MARK	  0x5a5a5a5a5a5a5a5aUL
+#define SETTLE_US 5000
 
 static struct blk_request requests[REQUESTS];
 
@@ -49,7 +49,8 @@ static bool round_is_good(struct blk *blk, uint8_t *data, bool by_function)
 	fill64(data, MARK, REQUESTS * BYTES / 8);
 	fill64(vq->memory, MARK, ring / 8);
 	delay_us(SETTLE_US);
-	return reset && all64(data, MARK, REQUESTS * BYTES / 8) && all64(vq->memory, MARK, ring / 8);
+	return reset && all64(data, MARK, REQUESTS * BYTES / 8) &&
+	       all64(vq->memory, MARK, ring / 8);
 }
 
 static void test_function_level_reset(struct blk *blk, uint8_t *data)

@@ -2,9 +2,9 @@
 /*
  * The parts of the virtio guest. Each prints its own verdicts.
  *
- * Words: rng=0 if there is no rng; disks=N, how many disks there are; id0=TEXT, the serial number of
- * the first. A disk's sectors hold their own number, as 64-bit words; what stands in there at the end
- * is checked by whoever started the guest (tests/bare/virtio.t).
+ * Words: rng=0 if there is no rng; disks=N, how many disks there are; id0=TEXT, the serial number
+ * of the first. A disk's sectors hold their own number, as 64-bit words; what stands in there at
+ * the end is checked by whoever started the guest (tests/bare/virtio.t).
  */
 #ifndef BARE_VIRTIO_TESTS_H
 #define BARE_VIRTIO_TESTS_H
@@ -43,6 +43,7 @@ static inline uint64_t written_word(uint64_t sector)
 /* True if all words of the @count sectors at @at are what @content says of sector @first and on. */
 bool sectors_are(const void *at, uint64_t first, unsigned int count,
 		 uint64_t (*content)(uint64_t sector));
-void fill_sectors(void *at, uint64_t first, unsigned int count, uint64_t (*content)(uint64_t sector));
+void fill_sectors(void *at, uint64_t first, unsigned int count,
+		  uint64_t (*content)(uint64_t sector));
 
 #endif

@@ -95,8 +95,8 @@ static void test_negotiation(struct virtio *device, const char *name)
 	check(offered & VIRTIO_F_VERSION_1, "%s: offers VERSION_1", name);
 	check(!(offered & unknown), "%s: does not offer what nobody knows", name);
 	write32(common + VIRTIO_DEVICE_FEATURE_SELECT, 2);
-	check_equal(read32(common + VIRTIO_DEVICE_FEATURE), 0,
-		    "%s: no features beyond the 64th", name);
+	check_equal(read32(common + VIRTIO_DEVICE_FEATURE), 0, "%s: no features beyond the 64th",
+		    name);
 	write8(common + VIRTIO_STATUS, VIRTIO_ACKNOWLEDGE);
 	write8(common + VIRTIO_STATUS, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
 	write32(common + VIRTIO_DRIVER_FEATURE_SELECT, 1);
@@ -129,8 +129,8 @@ static void test_queue_life(struct virtio *device, const char *name)
 	check_equal(read64(device->common + VIRTIO_QUEUE_DESC), 0, "%s: reset forgets addresses",
 		    name);
 	write32(device->common + VIRTIO_DRIVER_FEATURE_SELECT, 0);
-	check_equal(read32(device->common + VIRTIO_DRIVER_FEATURE), 0,
-		    "%s: reset forgets features", name);
+	check_equal(read32(device->common + VIRTIO_DRIVER_FEATURE), 0, "%s: reset forgets features",
+		    name);
 }
 
 void test_transport(struct virtio *device, const char *name)

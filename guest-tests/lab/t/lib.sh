@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What the lab's tests share: TAP rows, guests in the background, and waiting for what they print.
+# What the lab's tests share: guests in the background, and waiting for what they print. The rows
+# are those of tests/tap.sh, the smallest guests those of tests/multiboot.sh.
 #
 # A test is a bash script that sources this file and ends with `done_testing`. It runs as root on a
 # host with KVM (`lab run`), may write below $W, which is forgotten, and finds:
@@ -7,92 +8,21 @@
 #   $KERNEL      our kernel, $INITRD its initramfs (busybox; see guest-tests/linux/initramfs)
 #   $LIMIT       seconds that anything may take; nothing is judged by its speed
 set -u
+# shellcheck source=tests/tap.sh
+. "$NIDUS_REPO/tests/tap.sh"
+# shellcheck source=tests/multiboot.sh
+. "$NIDUS_REPO/tests/multiboot.sh"
 
 NIDUS=${NIDUS:-$NIDUS_REPO/build/nidus}
 KERNEL=$NIDUS_KERNEL
 INITRD=$NIDUS_INITRAMFS/guest.cpio
 LIMIT=${LIMIT:-300}
-GROUP=$(basename "$0" .t)
 W=$(mktemp -d "${TMPDIR:-/tmp}/nidus-test.XXXXXX")
 
-rows=0 bad_rows=0
 declare -A PID=()
 clean_up_words=()
 
-# --- Rows ---
-
-note() {
-	sed 's/^/# /' <<<"$*"
-}
-
-ok_row() {
-	rows=$((rows + 1))
-	printf 'ok %d - %s: %s\n' "$rows" "$GROUP" "$1"
-}
-
-bad_row() { # NAME [WHY]...
-	local name=$1
-	shift
-	rows=$((rows + 1)) bad_rows=$((bad_rows + 1))
-	printf 'not ok %d - %s: %s\n' "$rows" "$GROUP" "$name"
-	(($# == 0)) || note "$@"
-}
-
-skip_row() { # NAME REASON
-	rows=$((rows + 1))
-	printf 'ok %d - %s: %s # SKIP %s\n' "$rows" "$GROUP" "$1" "$2"
-}
-
-# is NAME GOT WANT
-is() {
-	if [[ $2 == "$3" ]]; then
-		ok_row "$1"
-	else
-		bad_row "$1" "$(differ "$2" "$3")"
-		return 1
-	fi
-}
-
-# differ GOT WANT: of long texts only what differs.
-differ() {
-	if [[ $1$2 == *$'\n'* ]]; then
-		diff -U0 --label want --label got <(printf '%s\n' "$2") <(printf '%s\n' "$1") | head -n 30
-	else
-		printf 'got:  %s\nwant: %s\n' "$1" "$2"
-	fi
-}
-
-# like NAME TEXT REGEX: bash's extended regular expressions.
-like() {
-	if [[ $2 =~ $3 ]]; then
-		ok_row "$1"
-	else
-		bad_row "$1" "got:  $2"$'\n'"want: $3"
-		return 1
-	fi
-}
-
-# holds NAME COMMAND...: the command succeeds. What it printed explains a failure.
-holds() {
-	local name=$1 said
-	shift
-	if said=$("$@" 2>&1); then
-		ok_row "$name"
-	else
-		bad_row "$name" "failed: $*"${said:+$'\n'"$said"}
-		return 1
-	fi
-}
-
-fails() {
-	! "$@"
-}
-
-done_testing() {
-	printf '1..%d\n' "$rows"
-	((bad_rows == 0 && rows > 0))
-	exit
-}
+# --- The end ---
 
 clean_up() {
 	local name words
@@ -224,45 +154,3 @@ ended() {
 	finish "$1"
 	is "$3" "$STATUS" "$2" || show "$1"
 }
-
-# --- Guests of a few bytes ---
-
-le32() {
-	printf '%02x%02x%02x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255))
-}
-
-# bare FILE CODE: a multiboot kernel that is just this 32-bit code, in hexadecimal; it stands at
-# 0x100060. The file is an ELF header, one program header, the multiboot header, and the code.
-bare() {
-	local code=${2// /} size
-	size=$((0x60 + ${#code} / 2))
-	{
-		printf '7f454c46010101000000000000000000'
-		printf '02000300'
-		le32 1
-		le32 0x100060
-		le32 52
-		le32 0
-		le32 0
-		printf '340020000100000000000000'
-		le32 1
-		le32 0
-		le32 0x100000
-		le32 0x100000
-		le32 $size
-		le32 $size
-		le32 7
-		le32 4096
-		le32 0x1badb002
-		le32 0
-		le32 -0x1badb002
-		printf '%s' "$code"
-	} | xxd -r -p >"$1"
-}
-
-CODE_HALT='fa f4 eb fd'                                     # cli; hlt for ever
-CODE_RESET='b0 fe e6 64 f4 eb fd'                           # the keyboard controller's reset line
-CODE_CRASH='0f 01 1d 68 00 10 00 cc 00 00 00 00 00 00'      # int3 without an IDT
-CODE_PRINT='66 ba f8 03 b0 55 ee b0 0a ee eb f8'            # "U\n" on COM1, for ever
-CODE_READY='66 ba f8 03 b0 55 ee b0 0a ee'                  # "U\n" once
-code_exit() { printf 'b0 %02x e6 f4 f4 eb fd' "$1"; }       # a byte to the exit port
