@@ -26,20 +26,22 @@ bare: $(BARE_ELF)
 
 $(BUILD)/$(BARE)/%.c.o: $(BARE)/%.c
 	@mkdir -p $(@D)
-	$(BARE_CC) -I$(BARE) $(BARE_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,BARE,$<)
+	$(Q)$(BARE_CC) -I$(BARE) $(BARE_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/$(BARE)/%.S.o: $(BARE)/%.S
 	@mkdir -p $(@D)
-	$(BARE_CC) -I$(BARE) $(BARE_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,BARE,$<)
+	$(Q)$(BARE_CC) -I$(BARE) $(BARE_CFLAGS) -MMD -MP -c -o $@ $<
 
 define BARE_GUEST
 $(BUILD)/$(BARE)/$(1).elf64: $(if $(wildcard $(BARE)/$(1).S),$(BUILD)/$(BARE)/$(1).S.o,$(call bare_objects,$(1))) $(BARE)/bare.ld
 	@mkdir -p $$(@D)
-	$$(LD) $$(BARE_LDFLAGS) -o $$@ $$(filter %.o,$$^)
+	$(Q)$$(LD) $$(BARE_LDFLAGS) -o $$@ $$(filter %.o,$$^)
 endef
 $(foreach guest,$(BARE_GUESTS) $(BARE_ALONE),$(eval $(call BARE_GUEST,$(guest))))
 
 $(BUILD)/$(BARE)/%.elf: $(BUILD)/$(BARE)/%.elf64
-	$(BARE_OBJCOPY) -S -O elf32-i386 $< $@
+	$(Q)$(BARE_OBJCOPY) -S -O elf32-i386 $< $@
 
 .PHONY: bare
