@@ -17,8 +17,9 @@
 struct bus;
 struct machine;
 
-#define SERIAL_FIFO 64 /* deeper than a 16550A's 16 bytes: drivers only ask whether there is one \
-			*/
+#define SERIAL_FIFO                                                                  \
+	64 /* deeper than a 16550A's 16 bytes: drivers only ask whether there is one \
+	    */
 
 struct serial_counters {
 	uint64_t out, in, dropped; /* bytes */

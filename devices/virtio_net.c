@@ -165,7 +165,7 @@ static void set_offloads(struct virtio_net *net, uint64_t features)
 			offloads |= map[i].offload;
 	if (ioctl(net->tap.fd[0], TUNSETOFFLOAD, offloads))
 		log_guest(NET, "%s: tap '%s' does not set offloads %#lx: %s", net->device.name,
-			 net->tap.name, offloads, strerror(errno));
+			  net->tap.name, offloads, strerror(errno));
 }
 
 static void start(struct virtio_device *device)
@@ -178,7 +178,7 @@ static void start(struct virtio_device *device)
 	rc = net_set_pairs(net, 1);
 	if (rc)
 		log_guest(NET, "%s: tap '%s' does not detach its other queues: %s", device->name,
-			 net->tap.name, strerror(-rc));
+			  net->tap.name, strerror(-rc));
 }
 
 static void stop(struct virtio_device *device)

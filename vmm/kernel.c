@@ -82,7 +82,7 @@ int kernel_load(struct machine *machine)
 		.cmdline = config->cmdline,
 	};
 	char error[BOOT_ERROR_SIZE] = "";
-	struct boot_state state;
+	struct boot_state state = { 0 };
 	int rc = build_tables(machine, &request.rsdp);
 
 	if (rc)

@@ -72,8 +72,8 @@ static int map_memfd(struct memory *memory, const struct backing *backing)
 	memory->fd = memfd_create("nidus-ram", MFD_CLOEXEC | backing->flags);
 	if (memory->fd < 0 || ftruncate(memory->fd, (off_t)memory->mapping) < 0)
 		return -errno;
-	memory->base = mmap(NULL, memory->mapping, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | reserve, memory->fd, 0);
+	memory->base = mmap(NULL, memory->mapping, PROT_READ | PROT_WRITE, MAP_SHARED | reserve,
+			    memory->fd, 0);
 	if (memory->base != MAP_FAILED)
 		return 0;
 	memory->base = NULL;

@@ -56,7 +56,7 @@ static const struct sandbox_rule rules[] = {
 	CALL(epoll_ctl, CONTROL, "control clients come and go"),
 	CALL(timerfd_settime, CONTROL, "hang up on control clients that are silent"),
 	CALL(poll, CONTROL, "wait for signals, control clients and the end"),
-	RARE(poll, IO, "wait for whoever takes the guest's last output slowly"),
+	RARE(poll, VCPU | IO, "whether somebody takes a message, or the guest's last output"),
 	CALL(accept4, CONTROL, "a control client"),
 	CALL(recvfrom, CONTROL, "a control client's request"),
 	CALL(sendto, CONTROL, "the answer to a control client"),

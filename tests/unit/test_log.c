@@ -140,6 +140,28 @@ static void test_line(void **state)
 				  "nidus: [warn] blk: two?lines ?[31m?\n");
 }
 
+/* Whoever reads stderr has stopped: the line is lost, and nobody waits for ever. */
+static void test_full_pipe(void **state)
+{
+	int saved = dup(STDERR_FILENO), ends[2];
+	char byte = 0;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(ends[1], &byte, 1) == 1)
+		;
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	dup2(ends[1], STDERR_FILENO);
+	alarm(10);
+	log_error(KVM, "nobody reads this");
+	alarm(0);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void test_long_line_is_cut(void **state)
 {
 	struct capture capture;
@@ -228,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup(test_configure, reset),
 		cmocka_unit_test_setup(test_bad_specs_change_nothing, reset),
 		cmocka_unit_test_setup(test_every_name_is_known, reset),
+		cmocka_unit_test(test_full_pipe),
 		cmocka_unit_test_setup(test_line, reset),
 		cmocka_unit_test_setup(test_long_line_is_cut, reset),
 		cmocka_unit_test_setup(test_guest_limit, reset),

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
 #include <pthread.h>
@@ -242,6 +243,27 @@ static void input(void **state)
 	assert_memory_equal(data(b), "next", 4);
 }
 
+/* Input comes when the device may not take the buffers that are there: the loop goes on. */
+static void input_without_bus_mastering(void **state)
+{
+	struct bench *b = *state;
+
+	driver_bring_up(&b->driver, 2, QUEUE);
+	give_buffer(b, b->data, 100);
+	assert_int_equal(write(b->in[1], "lost", 4), 4);
+	pci_config_write(&b->machine->host, b->driver.requester, PCI_COMMAND, 2,
+			 PCI_COMMAND_MEMORY);
+	alarm(10);
+	fake_settle(b->loop);
+	alarm(0);
+	assert_true(driver_status(&b->driver) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	pci_config_write(&b->machine->host, b->driver.requester, PCI_COMMAND, 2,
+			 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	driver_bring_up(&b->driver, 2, QUEUE);
+	give_buffer(b, b->data, 100);
+	assert_int_equal(driver_wait_used(&b->driver.queue[0], NULL), 4);
+}
+
 /* A pipe is read only as fast as the guest takes it, and arrives whole. */
 static void long_input(void **state)
 {
@@ -470,6 +492,10 @@ static void flush(void **state)
 	}
 	assert_int_equal(chardev_flush(b->chardev, 50), -ETIMEDOUT);
 	drain(b);
+	/* What is left is given up: nothing starts another write. */
+	chardev_resume(b->chardev);
+	fake_settle(b->loop);
+	assert_int_equal(loop_in_flight(b->loop), 0);
 }
 
 /* Descriptors that others have made non-blocking: it waits for them all the same. */
@@ -542,6 +568,7 @@ int main(void)
 		CONSOLE(output_that_nobody_reads),
 		CONSOLE(reset_while_output_waits),
 		CONSOLE(input),
+		CONSOLE(input_without_bus_mastering),
 		CONSOLE(long_input),
 		CONSOLE(buffers_that_cannot_be),
 		CONSOLE(host_end_is_gone),

@@ -624,6 +624,25 @@ static void no_memory_without_bus_mastering(void **state)
 	assert_int_equal(take_used(b, 0), 1);
 }
 
+/* Off and on again before the loop looks: what was lost meanwhile must not go unnoticed. */
+static void bus_mastering_off_for_a_moment(void **state)
+{
+	struct bench *b = *state;
+
+	driver_bring_up(&b->driver, 1, SIZE);
+	set_config(b, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	set_config(b, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	fake_settle(b->loop);
+	assert_true(driver_status(&b->driver) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	/* Once told, it is forgotten. */
+	driver_bring_up(&b->driver, 1, SIZE);
+	set_config(b, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	add(b, 0);
+	driver_kick(&b->driver.queue[0]);
+	fake_settle(b->loop);
+	assert_int_equal(take_used(b, 0), 1);
+}
+
 /* --- Access through configuration space (4.1.4.9) --- */
 
 static void through_configuration_space(void **state)
@@ -750,6 +769,7 @@ int main(void)
 		TEST(reset_waits_for_operations),
 		TEST(function_level_reset),
 		TEST(no_memory_without_bus_mastering),
+		TEST(bus_mastering_off_for_a_moment),
 		TEST(through_configuration_space),
 		TEST(cpu_and_loop_in_two_threads),
 		TEST(impossible_devices),
