@@ -208,8 +208,8 @@ void loop_unregister_file(struct loop *loop, int fd)
 
 void loop_release_files(struct loop *loop)
 {
-	if (io_uring_unregister_files(&loop->ring))
-		return;
+	/* What cannot be let go now goes with the ring. */
+	io_uring_unregister_files(&loop->ring);
 	memset(loop->fixed_used, 0, sizeof(loop->fixed_used));
 	for (unsigned int fd = 0; fd < FIXED_FDS; fd++)
 		loop->fixed[fd] = FIXED_NONE;

@@ -24,15 +24,18 @@
 
 /* --- The start: no thread enters the guest before every filter is closed --- */
 
-/* Closes this thread's filter and waits until all threads have. False: the VM does not start. */
-static bool line_up(struct machine *machine, enum sandbox_thread thread)
+/*
+ * Closes this thread's filter and waits until all threads have. False: the VM does not start,
+ * because of one of them, or of @error that this thread has met already.
+ */
+static bool line_up(struct machine *machine, enum sandbox_thread thread, int error)
 {
 	struct start_line *line = &machine->start;
 	int rc = sandbox_filter(thread, machine->config->seccomp);
 
 	pthread_mutex_lock(&line->lock);
 	line->ready++;
-	if (rc)
+	if (rc || error)
 		line->failed = true;
 	pthread_cond_broadcast(&line->changed);
 	while (!line->go)
@@ -74,9 +77,23 @@ static void *vcpu_thread(void *argument)
 	sigemptyset(&kick);
 	sigaddset(&kick, vcpu_signal());
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-	if (line_up(vcpu->machine, SANDBOX_VCPU))
+	if (line_up(vcpu->machine, SANDBOX_VCPU, 0))
 		vcpu_loop(vcpu);
 	return NULL;
+}
+
+static void serve_io(struct machine *machine)
+{
+	int rc = loop_run(machine->loop);
+
+	if (rc) {
+		log_error(VMM, "the event loop failed: %s", strerror(-rc));
+		machine_end(machine, MACHINE_ERROR, 0);
+	}
+	/* The vCPUs are gone: finish what they have left behind. */
+	peripherals_quiesce(machine);
+	while (!rc && loop_in_flight(machine->loop))
+		rc = loop_turn(machine->loop, true);
 }
 
 static void *io_thread(void *argument)
@@ -86,18 +103,11 @@ static void *io_thread(void *argument)
 
 	prctl(PR_SET_NAME, "io");
 	rc = loop_adopt(machine->loop);
-	if (!line_up(machine, SANDBOX_IO))
-		return NULL;
-	if (!rc)
-		rc = loop_run(machine->loop);
-	if (rc) {
-		log_error(VMM, "the event loop failed: %s", strerror(-rc));
-		machine_end(machine, MACHINE_ERROR, 0);
-	}
-	/* The vCPUs are gone: finish what they have left behind. */
-	peripherals_quiesce(machine);
-	while (!rc && loop_in_flight(machine->loop))
-		rc = loop_turn(machine->loop, true);
+	if (rc)
+		log_error(VMM, "io_uring refuses this thread: %s", strerror(-rc));
+	if (line_up(machine, SANDBOX_IO, rc))
+		serve_io(machine);
+	/* Even if the VM did not start: the control thread may not do it. */
 	loop_release_files(machine->loop);
 	return NULL;
 }

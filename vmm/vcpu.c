@@ -24,6 +24,8 @@
 #define LAPIC_MODE_EXTINT	(7U << 8)
 #define LAPIC_MODE_NMI		(4U << 8)
 
+#define DELIVERY_RETRIES 3
+
 int vcpu_signal(void)
 {
 	return SIGRTMIN;
@@ -211,8 +213,22 @@ static void dump_state(struct vcpu *vcpu)
 		 sregs.cr4, sregs.efer);
 }
 
+/*
+ * KVM refuses to emulate an access while an event is being delivered to the guest. It looks at the
+ * event's type, not at whether it is valid, and some hardware (QEMU's SVM) leaves the type of an
+ * earlier one there: then the same instruction succeeds the next time. Bound: DELIVERY_RETRIES in a
+ * row, for a guest that really puts its stack or its IDT on a device.
+ */
+static bool retry_delivery(struct vcpu *vcpu)
+{
+	return vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV &&
+	       vcpu->delivery_retries++ < DELIVERY_RETRIES;
+}
+
 static void exit_internal_error(struct vcpu *vcpu)
 {
+	if (retry_delivery(vcpu))
+		return;
 	if (vcpu->machine->virtualised)
 		log_error(KVM, "vCPU %u: KVM gave up with internal error %u", vcpu->index,
 			  vcpu->run->internal.suberror);
@@ -231,6 +247,8 @@ static void handle_exit(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	struct vcpu_counters *counters = &vcpu->counters;
 
+	if (run->exit_reason != KVM_EXIT_INTERNAL_ERROR)
+		vcpu->delivery_retries = 0;
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
 		counters->pio++;

@@ -70,6 +70,7 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;
+	unsigned int delivery_retries; /* in a row; see vcpu.c */
 	struct vcpu_counters counters;
 };
 

@@ -10,6 +10,7 @@ use Tap;
 
 use constant SECTORS => 16384;
 
+my $software = is_software() ? ' software=1' : '';
 my $written = 0xa5a5a5a5a5a5a5a5;
 
 # What guest-tests/bare/virtio/blk.c leaves in a sector; undef: anything.
@@ -49,7 +50,7 @@ for my $row (@rows) {
 	if ($memory eq '5G' && free_memory() < (5 << 30)) {
 		skip($name, 'this host has too little memory');
 	} else {
-		guest_ok($name, 150, 'virtio', "disks=2 id0=first-$n", '-m', $memory, '-c', $cpus,
+		guest_ok($name, 150, 'virtio', "disks=2 id0=first-$n$software", '-m', $memory, '-c', $cpus,
 			'-d', "$disk,serial=first-$n$keys", '-d', "$read_only,ro");
 		disk_is_good($disk, \&expected, "$name, written");
 		disk_is_good($read_only, sub { $_[0] }, "$name, read-only");
