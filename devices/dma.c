@@ -87,7 +87,7 @@ int dma_runs(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access
 
 void *dma_ptr(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access access)
 {
-	struct iovec run;
+	struct iovec run = { 0 };
 
 	if (!len || dma_runs(dma, iova, len, access, &run, 1) != 1)
 		return NULL;

@@ -238,7 +238,7 @@ static int write_info(struct boot *boot, uint64_t kernel_end)
 int boot_multiboot_load(struct boot *boot)
 {
 	const struct boot_file *file = &boot->request->kernel;
-	struct multiboot_header header;
+	struct multiboot_header header = { 0 };
 	uint64_t offset, end = LAYOUT_KERNEL_MIN;
 	int rc = find_header(boot, file, &header, &offset);
 

@@ -397,7 +397,7 @@ static ssize_t read_file(const char *path, void *buffer, struct config_error *er
 int manifest_read(struct vm_config *config, const char *path, struct config_error *error)
 {
 	const char *slash = strrchr(path, '/');
-	void *buffer = malloc(MANIFEST_MAX + 1);
+	void *buffer = calloc(1, MANIFEST_MAX + 1);
 	char *directory = strndup(path, slash ? (size_t)(slash - path) : 0);
 	ssize_t n;
 	int r;

@@ -207,7 +207,7 @@ static int apply_setting(struct invocation *invocation, const struct argument *a
 			return config_fail(error,
 					   "%s: given twice ('%.200s' and '%.200s'): keep one",
 					   argument->where, *(const char **)field, argument->value);
-		if (!*argument->value)
+		if (!argument->value || !*argument->value)
 			return config_fail(error, "%s: bad value '': must not be empty",
 					   argument->where);
 		*(const char **)field = argument->value;

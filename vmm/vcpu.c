@@ -267,8 +267,8 @@ static void handle_exit(struct vcpu *vcpu)
 		counters->kicks++;
 		break;
 	case KVM_EXIT_SHUTDOWN:
+		/* Not where: on AMD, KVM has reset the registers before it tells us. */
 		log_warn(VMM, "vCPU %u: the guest crashed (triple fault)", vcpu->index);
-		dump_state(vcpu);
 		machine_end(vcpu->machine, MACHINE_CRASH, 0);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:

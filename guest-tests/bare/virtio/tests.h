@@ -3,8 +3,9 @@
  * The parts of the virtio guest. Each prints its own verdicts.
  *
  * Words: rng=0 if there is no rng; disks=N, how many disks there are; id0=TEXT, the serial number
- * of the first. A disk's sectors hold their own number, as 64-bit words; what stands in there at
- * the end is checked by whoever started the guest (tests/bare/virtio.t).
+ * of the first; software=1 if /dev/kvm is software. A disk's sectors hold their own number, as
+ * 64-bit words; what stands in there at the end is checked by whoever started the guest
+ * (tests/bare/virtio.t).
  */
 #ifndef BARE_VIRTIO_TESTS_H
 #define BARE_VIRTIO_TESTS_H

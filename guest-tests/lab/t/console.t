@@ -76,7 +76,7 @@ echo 'seq 1 4000; echo; echo exit' >&"$keys"
 echo exit >&"$keys"
 ended serial 0 'serial port: the guest ends when its script does'
 is 'serial port: 19 KB of output are all there, in order' \
-	"$(tr -d '\r' <"$W/serial.out" | grep -xE '[0-9]+' | sha256sum)" "$(seq 1 4000 | sha256sum)"
+	"$(tr -d '\r' <"$W/serial.out" | grep -xE '[0-9]+')" "$(seq 1 4000)"
 
 script hvc <<<"exec <>/dev/hvc0 >&0 2>&0; stty -echo; $interpret"
 exec {keys}>&-
@@ -91,7 +91,7 @@ is 'virtio console: a line typed into a pipe is executed' "$(said hvc product)" 
 echo 'seq 1 4000; exit' >&"$keys"
 ended hvc 0 'virtio console: the guest ends when its script does'
 is 'virtio console: 19 KB of output are all there, in order' \
-	"$(tr -d '\r' <"$W/hvc.out" | grep -xE '[0-9]+' | sha256sum)" "$(seq 1 4000 | sha256sum)"
+	"$(tr -d '\r' <"$W/hvc.out" | grep -xE '[0-9]+')" "$(seq 1 4000)"
 like '--serial file=: the serial port went to the file' "$(<"$W/ttyS0")" 'init reached'
 bare "$W/bye" "$CODE_READY $CODE_RESET"
 start appended -k "$W/bye" -m 16M --serial "file=$W/ttyS0"
