@@ -293,9 +293,15 @@ int cpuid_apply(struct machine *machine, struct vcpu *vcpu)
 		return -errno;
 	leaf0 = find(cpuid, 0, 0);
 	leaf1 = find(cpuid, 1, 0);
-	/* The in-kernel LAPIC has the deadline timer on every host; the list does not say so. */
-	if (leaf1 && ioctl(machine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
-		leaf1->ecx |= 1U << 24;
+	/*
+	 * Two bits that KVM offers without saying so in its list: before Linux 6.14 that it is a
+	 * hypervisor, without which a guest never looks for its clock; and the deadline timer.
+	 */
+	if (leaf1) {
+		leaf1->ecx |= 1U << 31;
+		if (ioctl(machine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+			leaf1->ecx |= 1U << 24;
+	}
 	if (leaf0 && leaf0->eax >= 0xb)
 		extended_topology(cpuid, 0xb, vcpu->index, cpus);
 	if (leaf0 && leaf0->eax >= 0x1f)
