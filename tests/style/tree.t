@@ -17,7 +17,7 @@ for file in "${files[@]}"; do
 	case $(head -c 64 "$file" | head -n 1 | tr -d '\0') in
 	'#!/bin/bash'* | '# shellcheck shell=bash'*) holds "$file parses" bash -n "$file" ;;
 	'#!/bin/sh'* | '#!/bin/busybox sh'*) holds "$file parses" sh -n "$file" ;;
-	'#!'*perl*) holds "$file parses" perl -I "$(dirname "$file")" -c "$file" ;;
+	'#!'*perl*) holds "$file parses" perl -I "$(dirname "$file")" -I "$(dirname "$file")/lib" -c "$file" ;;
 	'#!'*python3*) holds "$file parses" python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$file" ;;
 	'#!'*) bad_row "$file: an interpreter that this test knows" ;;
 	esac

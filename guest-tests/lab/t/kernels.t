@@ -5,11 +5,17 @@
 
 # boots ROW CPUS MIB KERNEL INITRD [ARGUMENT]...
 boots() {
-	local row=$1 cpus=$2 mib=$3 kernel=$4 initrd=$5 kib least
+	local row=$1 cpus=$2 mib=$3 kernel=$4 initrd=$5 kib least try
 	shift 5
-	start guest -k "$kernel" -i "$initrd" -p 'console=ttyS0 quiet panic=-1' -c "$cpus" \
-		-m "${mib}M$*"
-	finish guest
+	# Emulated SVM on a busy machine now and then loses one of very many CPUs while they start
+	# (exit code 4): in the lab, and there only, that is tried again, and said.
+	for try in 1 2 3; do
+		start guest -k "$kernel" -i "$initrd" -p 'console=ttyS0 quiet panic=-1' -c "$cpus" \
+			-m "${mib}M$*"
+		finish guest
+		[[ $STATUS == 4 && $NIDUS_TIER == lab ]] && ((cpus > 16 && try < 3)) || break
+		note "$row: try $try: $(cat "$W/guest.err")"
+	done
 	is "$row reaches init and powers off" \
 		"$(grep -ac '^nidus-guest: init reached' "$W/guest.out") $STATUS" '1 0' || show guest
 	is "$row: $cpus CPUs are online" \
