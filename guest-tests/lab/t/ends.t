@@ -69,11 +69,10 @@ vm stopped "$W/halt" -c 2
 wait_line stopped U
 holds 'nidus stop returns when the VM is gone' "$NIDUS" stop stopped
 over stopped 5 'nidus stop'
-vm port "$W/exit1"
-wait_line port never & waiter=$!
+bare "$W/deaf" "b0 01 e6 f4 $CODE_READY $CODE_HALT"
+vm port "$W/deaf"
+wait_line port U
 kill -TERM "${PID[port]}"
-kill $waiter
-wait $waiter 2>/dev/null
 over port 143 'without --exit-port nothing is at 0xf4'
 
 # --- Linux ends as Linux does ---
@@ -100,6 +99,7 @@ params killed hang
 wait_line killed 'nidus-guest: exit'
 kill -KILL "${PID[killed]}"
 finish killed
-rm -f "$XDG_RUNTIME_DIR/nidus/killed.sock"
-is 'kill -9: only the socket file is left, and the next VM of the name replaces it' "$(traces)" "$clean"
+is 'kill -9: the exit code is the signal' "$STATUS" 137
+vm killed "$W/reset"
+over killed 3 'after kill -9, another VM of the same name, disk and tap'
 done_testing
