@@ -21,9 +21,12 @@ NCFLAGS  := -std=gnu17 -pthread -ffunction-sections -fdata-sections -fstack-prot
             -fno-strict-aliasing $(WARN)
 LDFLAGS  += -pthread -Wl,--gc-sections -Wl,-z,relro,-z,now
 # pkg-config does not know libfdt on Debian 12.
-LDLIBS   += -lfdt -lseccomp -luring
+LDLIBS   += -lfdt -luring
+
+comma    := ,
 
 LIB_SRC  := $(filter-out vmm/main.c,$(wildcard vmm/*.c)) $(wildcard devices/*.c) $(wildcard viommu/*.c)
+LIB_SRC  += $(BUILD)/gen/sandbox_filters.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
@@ -46,6 +49,16 @@ $(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(NCFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# Seccomp filters are compiled here, not when a VM starts.
+$(BUILD)/gen/sandbox_filters.c: $(BUILD)/gen/filters
+	$(call say,GEN,$@)
+	$(Q)$< >$@.tmp && mv $@.tmp $@
+
+$(BUILD)/gen/filters: vmm/gen/filters.c vmm/sandbox_rules.c vmm/sandbox.h vmm/config.h
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(NCFLAGS) -O1 -o $@ $(filter %.c,$^) -lseccomp
+
 # Unit tests: one program a file, with sanitizers; the helpers of tests/unit are linked into each.
 SAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SAN_OBJ  := $(LIB_SRC:%.c=$(BUILD)/san/%.o) $(UNIT_HELP:%.c=$(BUILD)/san/%.o)
@@ -62,13 +75,44 @@ $(BUILD)/libnidus-san.a: $(SAN_OBJ)
 $(BUILD)/tests/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libnidus-san.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $(SAN) -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) $(SAN) -o $@ $^ $(LDLIBS) -lcmocka -lseccomp
 
 unit: $(UNIT_BIN)
+
+# Its allocators fail when told to.
+$(BUILD)/tests/unit/test_vtd_inject: LDFLAGS += \
+	$(patsubst %,-Wl$(comma)--wrap=%,malloc calloc aligned_alloc free mmap64 munmap)
 
 # For the lab's test that every rule of the sandbox is used.
 $(BUILD)/sandbox.rules: $(BUILD)/tests/unit/test_sandbox
 	$(Q)$< --list >$@
+
+# Tests of threads once more, with ThreadSanitizer; planted.c has the race that it has to find.
+TSAN      := -fsanitize=thread -fno-omit-frame-pointer
+TSAN_TEST := $(wildcard tests/unit/test_*races*.c)
+TSAN_BIN  := $(TSAN_TEST:tests/unit/%.c=$(BUILD)/tests/tsan/%) $(BUILD)/tests/tsan/planted
+TSAN_OBJ  := $(patsubst %.c,$(BUILD)/tsan/%.o,$(wildcard viommu/*.c tests/unit/vtd_*.c))
+
+$(BUILD)/tsan/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,TSAN,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(NCFLAGS) -O1 -g $(TSAN) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libnidus-tsan.a: $(TSAN_OBJ)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/tests/tsan/test_%: $(BUILD)/tsan/tests/unit/test_%.o $(BUILD)/libnidus-tsan.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $(TSAN) -o $@ $^ -lcmocka
+
+$(BUILD)/tests/tsan/planted: $(BUILD)/tsan/tests/tsan/planted.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $(TSAN) -o $@ $^
+
+tsan: $(TSAN_BIN)
 
 # Fuzz targets: clang's libFuzzer, with their corpora in tests/fuzz/corpus/NAME.
 FUZZ_CC      ?= clang
@@ -121,7 +165,7 @@ run: setup
 	@guest-tests/lab/demo
 
 test: setup
-	@$(MAKE) --no-print-directory all static san unit fuzz bare $(BUILD)/sandbox.rules
+	@$(MAKE) --no-print-directory all static san unit tsan fuzz bare $(BUILD)/sandbox.rules
 	@tests/run
 
 bench: setup
@@ -160,7 +204,7 @@ help:
 	@echo 'make run        set up what is needed and boot a Linux guest'
 	@echo 'make test       set up what is needed and run every test'
 	@echo 'make bench      measure, beside QEMU in the same run; writes build/bench.json'
-	@echo 'make unit fuzz  build the unit tests and the fuzz targets'
+	@echo 'make unit fuzz  build the unit tests and the fuzz targets; tsan: those of threads'
 	@echo 'make check      clang-format, clang-tidy, cppcheck'
 	@echo 'make configs    compile configs/*.dts'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
@@ -168,5 +212,11 @@ help:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all unit fuzz san static setup run test bench check format install uninstall configs clean help
+.PHONY: all unit tsan fuzz san static setup run test bench check format install uninstall configs clean help
 .SECONDARY:
+
+# Micro-benchmark of translation, without a guest: build/vtd_native [--json].
+$(BUILD)/vtd_native: tests/bench/vtd_native.c tests/unit/vtd_world.c tests/unit/vtd_fixture.c \
+		$(BUILD)/libnidus.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(NCFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -103,14 +103,16 @@ static int copy(const struct dma *dma, uint64_t iova, void *buffer, uint64_t len
 		return -EFAULT;
 	while (len) {
 		struct iovec run;
+		unsigned int token = dma_enter(dma);
 		int rc = next_run(dma, iova, len, access, &run);
 
+		if (!rc && access == DMA_READ)
+			memcpy(bytes, run.iov_base, run.iov_len);
+		else if (!rc)
+			memcpy(run.iov_base, bytes, run.iov_len);
+		dma_leave(dma, token);
 		if (rc)
 			return rc;
-		if (access == DMA_READ)
-			memcpy(bytes, run.iov_base, run.iov_len);
-		else
-			memcpy(run.iov_base, bytes, run.iov_len);
 		bytes += run.iov_len;
 		iova += run.iov_len;
 		len -= run.iov_len;
@@ -126,6 +128,17 @@ int dma_read(const struct dma *dma, uint64_t iova, void *to, uint64_t len)
 int dma_write(const struct dma *dma, uint64_t iova, const void *from, uint64_t len)
 {
 	return copy(dma, iova, (void *)(uintptr_t)from, len, DMA_WRITE);
+}
+
+unsigned int dma_enter(const struct dma *dma)
+{
+	return dma->ops && dma->ops->enter ? dma->ops->enter(dma) : 0;
+}
+
+void dma_leave(const struct dma *dma, unsigned int token)
+{
+	if (dma->ops && dma->ops->leave)
+		dma->ops->leave(dma, token);
 }
 
 uint64_t dma_epoch(const struct dma *dma)

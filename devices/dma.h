@@ -54,14 +54,24 @@ struct dma_ops {
 			 uint64_t *gpa, uint64_t *run);
 	/* A number that changes whenever an earlier translation may have become stale. */
 	uint64_t (*epoch)(const struct dma *dma);
+	/* Bracket the use of translations: see dma_enter(). May be NULL, both. */
+	unsigned int (*enter)(const struct dma *dma);
+	void (*leave)(const struct dma *dma, unsigned int token);
 };
+
+#define DMA_NO_PASID UINT32_MAX
+
+struct vtd_unit;
+struct vtd_requester;
 
 /* One requester's view of memory. */
 struct dma {
 	const struct ram *ram;
 	const struct dma_ops *ops; /* NULL: no remapping unit, IOVA is GPA */
-	void *unit;		   /* for ops */
-	uint16_t requester;	   /* source-id: bus << 8 | device << 3 | function */
+	struct vtd_unit *unit;	   /* for ops: devices/iommu.c */
+	struct vtd_requester *iommu;
+	uint32_t pasid;	    /* of all its requests, or DMA_NO_PASID */
+	uint16_t requester; /* source-id: bus << 8 | device << 3 | function */
 };
 
 /*
@@ -78,6 +88,21 @@ void *dma_ptr(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_acces
 /* Copies @len bytes; returns 0 or -EFAULT. On a fault a prefix may have been copied. */
 int dma_read(const struct dma *dma, uint64_t iova, void *to, uint64_t len);
 int dma_write(const struct dma *dma, uint64_t iova, const void *from, uint64_t len);
+
+/*
+ * Brackets accesses to memory that dma_ptr() or dma_runs() answered: between the two, what was
+ * resolved stays in force even if the guest invalidates it, for the guest's wait does not end
+ * before dma_leave(). Keep it short (some 64 KiB copied), and do not block. dma_read() and
+ * dma_write() do it themselves. May nest. The token of dma_enter() is for dma_leave().
+ *
+ * What the host's kernel does with such memory on its own is outside of it: data of disk and
+ * network requests that are in flight in the io_uring, and buffers that wait for packets or for
+ * room on the console. They go where they were resolved to when the driver made them available. A
+ * driver that unmaps a buffer before the device has given it back, or was reset, can find it
+ * written later; it is always its own VM's memory.
+ */
+unsigned int dma_enter(const struct dma *dma);
+void dma_leave(const struct dma *dma, unsigned int token);
 
 /* What dma_ptr() and dma_runs() answered stays true while this number does not change. */
 uint64_t dma_epoch(const struct dma *dma);

@@ -41,11 +41,34 @@ int machine_add_msi_route(struct machine *machine, uint16_t requester, int event
 int machine_set_msi_route(struct machine *machine, int handle, const struct msi_message *msi);
 
 /*
+ * True if a write to the eventfd of @handle is delivered now. False while the route is disabled,
+ * and while interrupt remapping blocks its message: then machine_send_msi() is to be used, which
+ * tells the guest. May change at any time; takes no lock.
+ */
+bool machine_msi_route_live(struct machine *machine, int handle);
+
+/*
  * Makes a guest write of @size bytes (1, 2, 4, 8; 0 for any size) at guest-physical @address ring
  * @eventfd without leaving the kernel, or stops doing so. 0 or negative errno.
  */
 int machine_set_doorbell(struct machine *machine, uint64_t address, unsigned int size, int eventfd,
 			 bool on);
+
+/*
+ * Lets the guest reach [@address, @address + @size) as host memory at @host without leaving the
+ * kernel, or stops doing so. All three are multiples of 4 KiB, and what is taken away must have
+ * been given. 0 or negative errno (-ENOSPC, -EEXIST: it overlaps memory): nothing has changed then,
+ * and accesses go to the bus.
+ */
+int machine_map_device(struct machine *machine, uint64_t address, uint64_t size, void *host,
+		       bool on);
+
+/*
+ * From now on, the end of a level-triggered interrupt of input @gsi lowers the input and writes
+ * @eventfd: for lines whose true level is not known here. Whoever is told has the line driven anew,
+ * with all its sources. 0 or -ENOSPC.
+ */
+int machine_watch_eoi(struct machine *machine, unsigned int gsi, int eventfd);
 
 /* How a VM ended; also what `nidus run` exits with (see vmm/exit.h). */
 enum machine_end {

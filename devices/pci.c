@@ -52,7 +52,7 @@ void pci_add_bar(struct pci_function *fn, unsigned int index, enum pci_bar_kind 
 	uint32_t flags = 0;
 
 	assert(is_power_of_two(size) && index < PCI_BARS && bar->kind == PCI_BAR_NONE);
-	assert(kind == PCI_BAR_IO || size >= PAGE_SIZE_4K);
+	assert(size >= (kind == PCI_BAR_IO ? 4 : 16));
 	assert(kind != PCI_BAR_MEM64 || index + 1 < PCI_BARS);
 	bar->kind = kind;
 	bar->size = size;
@@ -229,6 +229,19 @@ void pci_set_intx(struct pci_function *fn, bool level)
 	fn->intx_level = level;
 	pthread_mutex_unlock(&fn->host->intx_lock);
 	pci_update_intx(fn);
+}
+
+void pci_intx_ended(struct pci_function *fn)
+{
+	struct pci_host *host = fn->host;
+	unsigned int *count = &host->intx_count[fn->gsi];
+
+	pthread_mutex_lock(&host->intx_lock);
+	fn->intx_level = false;
+	*count -= fn->intx_driven;
+	fn->intx_driven = false;
+	machine_set_irq(host->machine, fn->gsi, *count > 0);
+	pthread_mutex_unlock(&host->intx_lock);
 }
 
 /* --- Configuration space --- */

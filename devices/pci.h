@@ -36,12 +36,14 @@ enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64 };
 struct pci_bar {
 	enum pci_bar_kind kind;
 	bool prefetchable;
-	uint64_t size;	  /* bytes, a power of two; memory at least 4 KiB */
+	uint64_t size;	  /* bytes, a power of two; memory at least 16, ports at least 4 */
 	uint64_t address; /* where it is decoded now, or PCI_BAR_UNMAPPED */
 	struct pci_function *fn;
 };
 
 struct pci_function;
+struct vtd_requester_ops;
+struct vtd_unit;
 
 struct pci_ops {
 	/* The guest wrote [offset, offset + size) of configuration space, masks applied. May be
@@ -50,12 +52,18 @@ struct pci_ops {
 	/* The guest is about to read [offset, offset + size): refresh config[] there. May be NULL.
 	 */
 	void (*config_reading)(struct pci_function *fn, unsigned int offset, unsigned int size);
-	/* An access to BAR @bar, from its start; the MSI-X table and pending bits are not passed
-	 * on. */
+	/* An access to BAR @bar, from its start; those to the MSI-X table and, unless they are
+	 * kept apart, pending bits are not passed on. */
 	void (*bar_access)(struct pci_function *fn, unsigned int bar, struct bus_access *access);
 	/* BAR @bar is now decoded at @address, or not (PCI_BAR_UNMAPPED): move doorbells. May be
 	 * NULL. */
 	void (*bar_moved)(struct pci_function *fn, unsigned int bar, uint64_t address);
+	/*
+	 * MSI-X vector @vector has been let through, or is about to be stopped: for a device that
+	 * writes msix.entry[vector].eventfd without pci_msix_raise(), and keeps what is pending
+	 * itself. The MSI-X lock is held. May be NULL.
+	 */
+	void (*msix_opened)(struct pci_function *fn, unsigned int vector, bool open);
 	/* Function level reset: everything but configuration space. May be NULL. */
 	void (*reset)(struct pci_function *fn);
 };
@@ -67,12 +75,14 @@ struct pci_msix {
 	unsigned int bar;
 	uint32_t table_offset;
 	uint32_t pba_offset;
-	unsigned int cap; /* offset in configuration space; 0: the function has no MSI-X */
-	bool enabled;	  /* and not masked as a whole, and the function is bus master */
+	unsigned int cap;   /* offset in configuration space; 0: the function has no MSI-X */
+	bool enabled;	    /* and not masked as a whole, and the function is bus master */
+	bool pending_apart; /* pending bits are not ours: accesses to them are passed on */
 	struct pci_msix_entry {
 		struct msi_message message;
 		bool masked;
 		bool pending;
+		bool open;   /* let through, and the device was told so */
 		bool routed; /* the route is enabled, and sends `message` */
 		int route;   /* from machine_add_msi_route(), or negative: sent by hand */
 		int eventfd;
@@ -98,6 +108,9 @@ struct pci_function {
 	bool intx_level;  /* what the device asks for; the host's intx_lock */
 	bool intx_driven; /* what the line carries of it; the host's intx_lock */
 	struct dma dma;
+	/* What a remapping unit may ask of it, with the function as context; set before
+	 * pci_host_add(). NULL: no device-TLB, no page requests. */
+	const struct vtd_requester_ops *iommu_ops;
 };
 
 /* The ids of a function, all host-endian. */
@@ -148,6 +161,13 @@ void pci_msix_raise(struct pci_function *fn, unsigned int vector);
  * thread. */
 void pci_set_intx(struct pci_function *fn, bool level);
 
+/*
+ * The guest has ended an interrupt of the line that @fn shares, and machine_watch_eoi() told so:
+ * @fn asks for nothing until the next pci_set_intx(), and the others' level is driven anew. Any
+ * thread.
+ */
+void pci_intx_ended(struct pci_function *fn);
+
 /* True if the guest has enabled bus mastering: without it a device must not touch memory. */
 bool pci_bus_master(const struct pci_function *fn);
 
@@ -171,6 +191,10 @@ struct pci_host {
 	struct bus *pio;
 	struct pci_windows windows;
 	uint32_t address; /* CONFIG_ADDRESS, 0xcf8 */
+	/* The remapping unit that a function is behind, or NULL; asked by pci_host_add(). May be
+	 * NULL itself: there are none. */
+	struct vtd_unit *(*unit_of)(struct pci_host *host, const struct pci_function *fn);
+	uint16_t reserved; /* source-id of something that is no function; 0: none */
 	struct pci_function *function[PCI_FUNCTIONS];
 	unsigned int intx_count[24]; /* how many functions assert each line */
 	struct pci_function bridge;

@@ -6,6 +6,7 @@
 #include <linux/pci_regs.h>
 
 #include "devices/base.h"
+#include "devices/iommu.h"
 #include "devices/log.h"
 #include "devices/pci.h"
 
@@ -165,25 +166,33 @@ void pci_host_destroy(struct pci_host *host)
 static int first_free_slot(const struct pci_host *host)
 {
 	for (int devfn = 0; devfn < PCI_FUNCTIONS; devfn += 8)
-		if (!host->function[devfn])
+		if (!host->function[devfn] && (!host->reserved || devfn != host->reserved))
 			return devfn;
 	return -ENOSPC;
 }
 
 int pci_host_add(struct pci_host *host, struct pci_function *fn, int devfn)
 {
+	struct vtd_unit *unit;
+	int rc;
+
 	if (devfn < 0)
 		devfn = first_free_slot(host);
 	if (devfn < 0)
 		return devfn;
-	if (devfn >= PCI_FUNCTIONS || host->function[devfn])
+	if (devfn >= PCI_FUNCTIONS || host->function[devfn] ||
+	    (host->reserved && devfn == host->reserved))
 		return -EBUSY;
 	fn->host = host;
 	fn->requester = (uint16_t)devfn;
 	fn->dma.ram = host->ram;
 	fn->dma.requester = fn->requester;
-	host->function[devfn] = fn;
-	return 0;
+	fn->dma.pasid = DMA_NO_PASID;
+	unit = host->unit_of ? host->unit_of(host, fn) : NULL;
+	rc = unit ? iommu_attach(fn, unit) : 0;
+	if (!rc)
+		host->function[devfn] = fn;
+	return rc;
 }
 
 /* --- What firmware does --- */
@@ -192,9 +201,9 @@ struct window {
 	uint64_t next, end;
 };
 
-static uint64_t take(struct window *window, uint64_t size)
+static uint64_t take(struct window *window, uint64_t size, uint64_t align)
 {
-	uint64_t at = align_up(window->next, size);
+	uint64_t at = align_up(window->next, align);
 
 	if (at < window->next || !range_fits(at, size, window->end))
 		return PCI_BAR_UNMAPPED;
@@ -205,7 +214,10 @@ static uint64_t take(struct window *window, uint64_t size)
 static int assign_bar(struct pci_function *fn, unsigned int index, struct window *window)
 {
 	unsigned int at = PCI_BASE_ADDRESS_0 + index * 4;
-	uint64_t address = take(window, fn->bar[index].size);
+	const struct pci_bar *bar = &fn->bar[index];
+	/* No page has registers of two BARs: drivers may hand pages on. */
+	uint64_t align = bar->kind == PCI_BAR_IO ? bar->size : max_u64(bar->size, PAGE_SIZE_4K);
+	uint64_t address = take(window, bar->size, align);
 
 	if (address == PCI_BAR_UNMAPPED)
 		return -ENOSPC;

@@ -20,16 +20,34 @@ static bool entry_open(const struct pci_msix *msix, const struct pci_msix_entry 
 	return msix->enabled && !entry->masked;
 }
 
-/* Sends now, through the eventfd if a route carries the message. Lock held. */
-static void send(struct pci_function *fn, struct pci_msix_entry *entry)
+/* True if the route carries the message. A full counter (EAGAIN) is an interrupt that is pending
+ * already. */
+static bool send_by_route(struct pci_function *fn, struct pci_msix_entry *entry)
 {
 	uint64_t one = 1;
 
+	return entry->routed && machine_msi_route_live(fn->host->machine, entry->route) &&
+	       (write(entry->eventfd, &one, sizeof(one)) > 0 || errno == EAGAIN);
+}
+
+/* Sends now: by the route if it can, by hand if not, so that a message that is blocked becomes the
+ * fault that it is on hardware. Lock held. */
+static void send(struct pci_function *fn, struct pci_msix_entry *entry)
+{
 	entry->pending = false;
-	/* A full counter (EAGAIN) is an interrupt that is pending already. */
-	if (entry->routed && (write(entry->eventfd, &one, sizeof(one)) > 0 || errno == EAGAIN))
+	if (send_by_route(fn, entry))
 		return;
 	machine_send_msi(fn->host->machine, fn->requester, &entry->message);
+}
+
+/* A device that signals the eventfd itself must do so only while the route is there. Lock held. */
+static void tell_device(struct pci_function *fn, struct pci_msix_entry *entry, bool open)
+{
+	if (entry->open == open)
+		return;
+	entry->open = open;
+	if (fn->ops->msix_opened)
+		fn->ops->msix_opened(fn, (unsigned int)(entry - fn->msix.entry), open);
 }
 
 /* Makes the route agree with the entry, and sends what waited for that. Lock held. */
@@ -37,10 +55,14 @@ static void refresh(struct pci_function *fn, struct pci_msix_entry *entry, bool 
 {
 	bool open = entry_open(&fn->msix, entry);
 
+	if (!open)
+		tell_device(fn, entry, false);
 	if (entry->route >= 0 && (open != entry->routed || (open && message_changed)))
 		entry->routed = !machine_set_msi_route(fn->host->machine, entry->route,
 						       open ? &entry->message : NULL) &&
 				open;
+	if (open)
+		tell_device(fn, entry, true);
 	if (open && entry->pending)
 		send(fn, entry);
 }
@@ -157,7 +179,8 @@ bool pci_msix_bar_access(struct pci_function *fn, unsigned int bar, struct bus_a
 	uint64_t table = (uint64_t)msix->vectors * PCI_MSIX_ENTRY_SIZE;
 	uint64_t pending = align_up(msix->vectors, 64) / 8;
 	bool in_table = ranges_overlap(access->offset, access->size, msix->table_offset, table);
-	bool in_pending = ranges_overlap(access->offset, access->size, msix->pba_offset, pending);
+	bool in_pending = !msix->pending_apart &&
+			  ranges_overlap(access->offset, access->size, msix->pba_offset, pending);
 
 	if (!msix->cap || bar != msix->bar || (!in_table && !in_pending))
 		return false;

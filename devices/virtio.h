@@ -59,7 +59,8 @@ struct virtio_ops {
 	/*
 	 * Takes one chain from @queue: 1 if it did; 0 if there was none: the driver is then asked
 	 * for kicks; -EAGAIN if the device cannot take one now: it calls virtio_process() when it
-	 * can; -EIO if the queue broke.
+	 * can; -EIO if the queue broke. Called between dma_enter() and dma_leave(): it must be
+	 * short and must not block.
 	 */
 	int (*handle)(struct virtio_queue *queue);
 	/* The driver has set DRIVER_OK; features and queues are there. May be NULL. */
@@ -153,7 +154,10 @@ static inline void virtio_count(uint64_t *counter, uint64_t n)
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
-/* Takes the next chain: as virtq_pop(), but a broken queue stops the device and tells the guest. */
+/*
+ * Takes the next chain: as virtq_pop(), but a broken queue stops the device and tells the guest.
+ * Between dma_enter() and dma_leave(), as handle() is, and so virtio_enable_kicks().
+ */
 int virtio_pop(struct virtio_queue *queue, struct virtq_chain *chain, struct iovec *iov,
 	       unsigned int max);
 

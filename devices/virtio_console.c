@@ -111,6 +111,7 @@ static size_t receive(void *context, const uint8_t *bytes, size_t len)
 	struct virtio_console *console = context;
 	struct virtio_queue *queue = &console->device.queue[QUEUE_RECEIVE];
 	size_t done = 0;
+	unsigned int token = dma_enter(&console->device.pci.dma);
 
 	/* Bound: @len, which is at most CHARDEV_INPUT; every turn takes a byte or ends. */
 	while (done < len) {
@@ -122,6 +123,7 @@ static size_t receive(void *context, const uint8_t *bytes, size_t len)
 		if (!rc && !virtio_enable_kicks(queue))
 			break;
 	}
+	dma_leave(&console->device.pci.dma, token);
 	console->hungry = done < len;
 	return done;
 }

@@ -77,8 +77,11 @@ void virtio_put(struct virtio_device *device)
 
 static int start_queue(struct virtio_queue *queue, const struct virtq_setup *setup)
 {
-	int rc = virtq_start(&queue->vq, &queue->device->pci.dma, setup);
+	const struct dma *dma = &queue->device->pci.dma;
+	unsigned int token = dma_enter(dma);
+	int rc = virtq_start(&queue->vq, dma, setup);
 
+	dma_leave(dma, token);
 	if (rc)
 		log_guest(VIRTIO, "%s: queue %u: %s; the device waits for a reset",
 			  queue->device->name, queue->index, queue->vq.reason);
@@ -189,10 +192,25 @@ bool virtio_enable_kicks(struct virtio_queue *queue)
 
 void virtio_push(struct virtio_queue *queue, uint16_t head, uint32_t len)
 {
+	const struct dma *dma = &queue->device->pci.dma;
+	unsigned int token;
+
 	if (!queue->device->running || !pci_bus_master(&queue->device->pci))
 		return;
+	token = dma_enter(dma);
 	virtq_push(&queue->vq, head, len);
+	dma_leave(dma, token);
 	loop_defer(queue->device->loop, &queue->publish);
+}
+
+static bool publish(struct virtio_queue *queue)
+{
+	const struct dma *dma = &queue->device->pci.dma;
+	unsigned int token = dma_enter(dma);
+	bool wanted = virtq_publish(&queue->vq);
+
+	dma_leave(dma, token);
+	return wanted;
 }
 
 static void publish_run(struct loop_deferred *deferred)
@@ -202,12 +220,35 @@ static void publish_run(struct loop_deferred *deferred)
 
 	if (!device->running || !pci_bus_master(&device->pci))
 		return;
-	if (virtq_publish(&queue->vq)) {
+	if (publish(queue)) {
 		virtio_count(&device->counters.interrupts, 1);
 		virtio_queue_interrupt(queue);
 	}
 	if (queue->vq.broken)
 		virtio_fail(queue, queue->vq.reason);
+}
+
+/* One call of the device's handle(). 1: go on; 0: no more; negative: not now. */
+static int process_one(struct virtio_queue *queue)
+{
+	struct virtio_device *device = queue->device;
+	unsigned int token = dma_enter(&device->pci.dma);
+	int rc = device->ops->handle(queue);
+
+	if (!device->running)
+		rc = -EIO;
+	else if (!rc && virtq_enable_kicks(&queue->vq))
+		rc = 1; /* some came meanwhile */
+	dma_leave(&device->pci.dma, token);
+	return rc;
+}
+
+static void disable_kicks(struct virtio_queue *queue)
+{
+	unsigned int token = dma_enter(&queue->device->pci.dma);
+
+	virtq_disable_kicks(&queue->vq);
+	dma_leave(&queue->device->pci.dma, token);
 }
 
 void virtio_process(struct virtio_queue *queue)
@@ -217,18 +258,15 @@ void virtio_process(struct virtio_queue *queue)
 
 	if (!device->running || !queue->vq.running || !pci_bus_master(&device->pci))
 		return;
-	virtq_disable_kicks(&queue->vq);
+	disable_kicks(queue);
 	/* Bound: as many chains as the queue has descriptors; the others get their turn later. */
 	while (share--) {
-		int rc = device->ops->handle(queue);
+		int rc = process_one(queue);
 
-		if (rc < 0 || !device->running)
+		if (!rc && queue->vq.broken)
+			virtio_fail(queue, queue->vq.reason);
+		if (rc <= 0)
 			return;
-		if (!rc && !virtq_enable_kicks(&queue->vq)) {
-			if (queue->vq.broken)
-				virtio_fail(queue, queue->vq.reason);
-			return;
-		}
 	}
 	loop_defer(device->loop, &queue->process);
 }

@@ -193,9 +193,8 @@ static bool may_receive(const struct net_rx *rx)
 	return device->running && rx->active && !rx->dead && pci_bus_master(&device->pci);
 }
 
-/* One step: a chain more, a packet read, or a packet delivered. False if there is nothing to do
- * now. */
-static bool step(struct net_rx *rx)
+/* A chain more, a packet read, or a packet delivered. False if there is nothing to do now. */
+static bool do_step(struct net_rx *rx)
 {
 	int rc;
 
@@ -222,6 +221,17 @@ static bool step(struct net_rx *rx)
 	return rc > 0;
 }
 
+/* One step between dma_enter() and dma_leave(): at most one packet is copied. */
+static bool step(struct net_rx *rx)
+{
+	const struct dma *dma = &rx->net->device.pci.dma;
+	unsigned int token = dma_enter(dma);
+	bool more = do_step(rx);
+
+	dma_leave(dma, token);
+	return more;
+}
+
 static void receive(struct net_rx *rx)
 {
 	/* Bound: so many steps; then the others get their turn. */
@@ -244,7 +254,7 @@ int net_rx_handle(struct net_rx *rx)
 	if (rx->starved && rx->active) {
 		rx->starved = false;
 		virtq_disable_kicks(&rx->queue->vq);
-		receive(rx);
+		loop_defer(rx->net->device.loop, &rx->again);
 	}
 	return -EAGAIN; /* chains are taken when packets come */
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/edu.h"
+#include "viommu/vtd.h"
 #include "vmm/keys.h"
 
 int config_fail(struct config_error *error, const char *format, ...)
@@ -42,6 +44,27 @@ void config_initrd_init(void *initrd)
 	*(struct initrd_config *)initrd = (struct initrd_config){ 0 };
 }
 
+void config_vtd_init(void *vtd)
+{
+	struct vtd_config unit;
+
+	vtd_config_init(&unit);
+	*(struct vtd_options *)vtd = (struct vtd_options){ .aw = unit.aw,
+							   .pasid_bits = unit.pasid_bits,
+							   .pasid_quota = unit.pasid_quota,
+							   .fault_records = unit.fault_records };
+}
+
+void config_sdma_init(void *sdma)
+{
+	*(struct sdma_config *)sdma = (struct sdma_config){ .queues = 8 };
+}
+
+void config_edu_init(void *edu)
+{
+	*(struct edu_config *)edu = (struct edu_config){ .dma_mask = EDU_DMA_BITS };
+}
+
 void config_init(struct vm_config *config)
 {
 	*config = (struct vm_config){
@@ -65,6 +88,8 @@ void config_free(struct vm_config *config)
 		free(config->initrd[i].path);
 		free(config->initrd[i].args);
 	}
+	for (unsigned int i = 0; i < config->vtd_count; i++)
+		free(config->vtd[i].devices);
 	free(config->name);
 	free(config->kernel);
 	free(config->cmdline);

@@ -12,17 +12,21 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONFIG_CPUS_MAX	   64
-#define CONFIG_MEMORY_MIN  (UINT64_C(16) << 20)
-#define CONFIG_MEMORY_MAX  (UINT64_C(16) << 40)
-#define CONFIG_DISKS	   16
-#define CONFIG_NETS	   8
-#define CONFIG_INITRDS	   16
-#define CONFIG_QUEUES_MAX  16
-#define CONFIG_NAME_MAX	   64
-#define CONFIG_CMDLINE_MAX 2048 /* bytes, with the terminating NUL */
-#define CONFIG_SERIAL_MAX  20	/* bytes of a disk's serial number */
-#define CONFIG_EXIT_PORT   0xf4
+#define CONFIG_CPUS_MAX	    64
+#define CONFIG_MEMORY_MIN   (UINT64_C(16) << 20)
+#define CONFIG_MEMORY_MAX   (UINT64_C(16) << 40)
+#define CONFIG_DISKS	    16
+#define CONFIG_NETS	    8
+#define CONFIG_INITRDS	    16
+#define CONFIG_VTDS	    16
+#define CONFIG_SDMAS	    8
+#define CONFIG_EDUS	    4
+#define CONFIG_QUEUES_MAX   16
+#define CONFIG_NAME_MAX	    64
+#define CONFIG_CMDLINE_MAX  2048 /* bytes, with the terminating NUL */
+#define CONFIG_SERIAL_MAX   20	 /* bytes of a disk's serial number */
+#define CONFIG_DEVICES_TEXT 512	 /* bytes of a list of devices, with the terminating NUL */
+#define CONFIG_EXIT_PORT    0xf4
 
 enum hugepages { HUGEPAGES_NONE, HUGEPAGES_2M, HUGEPAGES_1G };
 enum seccomp_mode { SECCOMP_KILL, SECCOMP_LOG, SECCOMP_OFF };
@@ -59,6 +63,51 @@ struct initrd_config {
 	char *args; /* NULL: none. Multiboot modules only */
 };
 
+/* A feature that is on, or off, or as good as what it needs and the guest's CPU allow. */
+enum toggle { TOGGLE_AUTO, TOGGLE_ON, TOGGLE_OFF };
+
+enum vtd_feature {
+	VTD_FEATURE_SCALABLE,
+	VTD_FEATURE_FIRST_STAGE,
+	VTD_FEATURE_SECOND_STAGE,
+	VTD_FEATURE_NESTED,
+	VTD_FEATURE_FIRST_STAGE_57,
+	VTD_FEATURE_FIRST_STAGE_1G,
+	VTD_FEATURE_PASS_THROUGH,
+	VTD_FEATURE_ATS,
+	VTD_FEATURE_PRI,
+	VTD_FEATURE_INTERRUPT_REMAPPING,
+	VTD_FEATURE_X2APIC,
+	VTD_FEATURE_SUPERVISOR,
+	VTD_FEATURE_EXECUTE,
+	VTD_FEATURE_CACHING_MODE,
+	VTD_FEATURE_SNOOP,
+	VTD_FEATURE_ACCESS_DIRTY,
+	VTD_FEATURE_EXTENDED_ACCESSED,
+	VTD_FEATURE_ABORT_DMA,
+	VTD_FEATURE_VIRTUAL_COMMANDS,
+	VTD_FEATURES
+};
+
+/* A VT-d unit; what the guest gets of it is worked out by vtd_options_resolve(). */
+struct vtd_options {
+	unsigned int aw;	 /* second-stage width in bits: 39, 48 or 57 */
+	unsigned int pasid_bits; /* 0 to 20 */
+	enum toggle feature[VTD_FEATURES];
+	unsigned int pasid_quota;   /* that virtual commands give out */
+	unsigned int fault_records; /* 1 to 16 */
+	unsigned int drop;	    /* test knob: see struct vtd_config */
+	char *devices; /* behind it, as in "disk0:sdma1"; NULL: all that are behind no other */
+};
+
+struct sdma_config {
+	unsigned int queues; /* 1 to 64 */
+};
+
+struct edu_config {
+	unsigned int dma_mask; /* width of its DMA addresses in bits */
+};
+
 struct vm_config {
 	char *name; /* of the control socket; NULL: no socket */
 	char *kernel;
@@ -85,6 +134,12 @@ struct vm_config {
 	struct disk_config disk[CONFIG_DISKS];
 	unsigned int net_count;
 	struct net_config net[CONFIG_NETS];
+	unsigned int vtd_count;
+	struct vtd_options vtd[CONFIG_VTDS];
+	unsigned int sdma_count;
+	struct sdma_config sdma[CONFIG_SDMAS];
+	unsigned int edu_count;
+	struct edu_config edu[CONFIG_EDUS];
 
 	enum seccomp_mode seccomp;
 	char *log; /* for log_configure(); NULL: default */
@@ -104,6 +159,9 @@ void config_init(struct vm_config *config);
 void config_disk_init(void *disk);
 void config_net_init(void *net);
 void config_initrd_init(void *initrd);
+void config_vtd_init(void *vtd);
+void config_sdma_init(void *sdma);
+void config_edu_init(void *edu);
 
 /* Releases every string and leaves the defaults. */
 void config_free(struct vm_config *config);

@@ -24,9 +24,13 @@
 
 #include "devices/base.h"
 #include "devices/log.h"
+#include "vmm/trace.h"
 
 /* What an event's data says: a client's index, or one of these. */
-enum { EVENT_LISTENER = CONTROL_CLIENTS, EVENT_TIMER, EVENTS };
+enum { EVENT_LISTENER = CONTROL_CLIENTS, EVENT_TIMER, EVENT_TRACE, EVENTS };
+
+#define TRACE_MESSAGE 4096 /* bytes of lines in one message */
+#define TRACE_BURST   16   /* messages before others get their turn */
 
 struct client {
 	int fd;	      /* -1: free */
@@ -40,8 +44,14 @@ struct control {
 	int timer; /* ticks every second while there are clients */
 	unsigned int count;
 	struct client client[CONTROL_CLIENTS];
-	dev_t device; /* of the socket in the file system: */
-	ino_t inode;  /* is what is there still ours? */
+	dev_t device;		       /* of the socket in the file system: */
+	ino_t inode;		       /* is what is there still ours? */
+	const struct control_ops *ops; /* of the owner, while it serves and while a client traces */
+	void *context;
+	struct trace *trace;
+	struct client *tracer; /* NULL: nobody traces */
+	size_t pending;	       /* bytes in message[] that the tracer's socket did not take yet */
+	char message[TRACE_MESSAGE];
 	char directory[PATH_MAX];
 	char file[CONFIG_NAME_MAX + sizeof(".sock")];
 	char reply[CONTROL_REPLY_MAX];
@@ -67,6 +77,10 @@ static void drop_client(struct control *control, struct client *client)
 {
 	if (client->fd < 0)
 		return;
+	if (control->tracer == client) {
+		control->ops->trace(control->context, NULL, NULL);
+		control->tracer = NULL;
+	}
 	close(client->fd); /* leaves the epoll set by itself */
 	client->fd = -1;
 	if (!--control->count)
@@ -80,17 +94,17 @@ static int watch(struct control *control, int fd, unsigned int tag)
 	return epoll_ctl(control->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-/* A free place, or that of the client that has been silent for longest. */
+/* A free place, or that of the client that has been silent for longest and does not trace. */
 static struct client *find_place(struct control *control)
 {
-	struct client *oldest = &control->client[0];
+	struct client *oldest = &control->client[control->tracer == &control->client[0]];
 
 	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++) {
 		struct client *client = &control->client[i];
 
 		if (client->fd < 0)
 			return client;
-		if (client->since < oldest->since)
+		if (client != control->tracer && client->since < oldest->since)
 			oldest = client;
 	}
 	drop_client(control, oldest);
@@ -126,8 +140,55 @@ static void expire_clients(struct control *control)
 	if (read(control->timer, &ticks, sizeof(ticks)) < 0)
 		return;
 	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
-		if (control->client[i].fd >= 0 && control->client[i].since <= limit)
+		if (control->client[i].fd >= 0 && control->client[i].since <= limit &&
+		    &control->client[i] != control->tracer)
 			drop_client(control, &control->client[i]);
+}
+
+/* --- Tracing --- */
+
+static void watch_output(struct control *control, const struct client *client, bool on)
+{
+	struct epoll_event event = { .events = on ? EPOLLIN | EPOLLOUT : EPOLLIN,
+				     .data.u32 = (uint32_t)(client - control->client) };
+
+	/* Cannot fail: the descriptor is in the set. */
+	epoll_ctl(control->epoll, EPOLL_CTL_MOD, client->fd, &event);
+}
+
+/* Sends one message of lines. 1; 0 if there are none; -EAGAIN if there is no room; or an error. */
+static int send_lines(struct control *control)
+{
+	if (!control->pending)
+		control->pending = trace_take(control->trace, control->message, TRACE_MESSAGE);
+	if (!control->pending)
+		return 0;
+	if (send(control->tracer->fd, control->message, control->pending,
+		 MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	control->pending = 0;
+	return 1;
+}
+
+/* Who reads slowly is asked for again when there is room; meanwhile the ring fills, and drops. */
+static void feed_tracer(struct control *control)
+{
+	int rc = 1;
+
+	for (unsigned int i = 0; control->tracer && i < TRACE_BURST && rc > 0; i++)
+		rc = send_lines(control);
+	if (!control->tracer)
+		return;
+	if (rc < 0 && rc != -EAGAIN)
+		drop_client(control, control->tracer);
+	else
+		watch_output(control, control->tracer, rc);
+}
+
+static void acknowledge_trace(struct control *control)
+{
+	trace_acknowledge(control->trace);
+	feed_tracer(control);
 }
 
 /* Fills control->reply; returns its length. */
@@ -154,9 +215,25 @@ static size_t reply_stats(struct control *control, const struct control_ops *ops
 	return (size_t)end;
 }
 
-static size_t answer(struct control *control, const char *request, const struct control_ops *ops,
-		     void *context)
+static size_t reply_trace(struct control *control, struct client *client, const char *device)
 {
+	if (control->tracer)
+		return reply_text(control, "error somebody else traces; try again later");
+	control->pending = 0;
+	trace_reset(control->trace);
+	if (control->ops->trace(control->context, device, control->trace))
+		return reply_text(control,
+				  "error no device of that name is behind a remapping unit; "
+				  "see nidus stats for those that are");
+	control->tracer = client;
+	return reply_text(control, "ok\n");
+}
+
+static size_t answer(struct control *control, struct client *client, const char *request)
+{
+	const struct control_ops *ops = control->ops;
+	void *context = control->context;
+
 	if (!strcmp(request, "stats"))
 		return reply_stats(control, ops, context, false);
 	if (!strcmp(request, "stats json"))
@@ -165,11 +242,13 @@ static size_t answer(struct control *control, const char *request, const struct 
 		ops->stop(context);
 		return reply_text(control, "ok\n");
 	}
-	return reply_text(control, "error unknown request; valid ones: stats, stats json, stop");
+	if (!strncmp(request, "trace ", 6) && ops->trace)
+		return reply_trace(control, client, request + 6);
+	return reply_text(control, "error unknown request; valid ones: stats, stats json, trace "
+				   "DEVICE, stop");
 }
 
-static void serve_client(struct control *control, struct client *client,
-			 const struct control_ops *ops, void *context)
+static void serve_client(struct control *control, struct client *client)
 {
 	char request[CONTROL_REQUEST_MAX + 1];
 	ssize_t n = recv(client->fd, request, CONTROL_REQUEST_MAX, MSG_DONTWAIT | MSG_TRUNC);
@@ -177,7 +256,7 @@ static void serve_client(struct control *control, struct client *client,
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0) {
+	if (n <= 0 || client == control->tracer) {
 		drop_client(control, client);
 		return;
 	}
@@ -188,7 +267,7 @@ static void serve_client(struct control *control, struct client *client,
 		request[n] = '\0';
 		if (n && request[n - 1] == '\n')
 			request[n - 1] = '\0';
-		len = answer(control, request, ops, context);
+		len = answer(control, client, request);
 	}
 	/* Who asks but does not read has a full buffer some day, and is not waited for. */
 	if (send(client->fd, control->reply, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -200,16 +279,23 @@ void control_serve(struct control *control, const struct control_ops *ops, void 
 	struct epoll_event events[EVENTS];
 	int n = epoll_wait(control->epoll, events, EVENTS, 0);
 
+	control->ops = ops;
+	control->context = context;
 	for (int i = 0; i < n; i++) {
 		unsigned int tag = events[i].data.u32;
 
 		/* A client's place may have been emptied, or filled anew, by an event before. */
-		if (tag < CONTROL_CLIENTS && control->client[tag].fd >= 0)
-			serve_client(control, &control->client[tag], ops, context);
+		if (tag < CONTROL_CLIENTS && control->client[tag].fd >= 0 &&
+		    events[i].events & ~(uint32_t)EPOLLOUT)
+			serve_client(control, &control->client[tag]);
+		else if (tag < CONTROL_CLIENTS)
+			feed_tracer(control);
 		else if (tag == EVENT_LISTENER)
 			accept_client(control);
 		else if (tag == EVENT_TIMER)
 			expire_clients(control);
+		else if (tag == EVENT_TRACE)
+			acknowledge_trace(control);
 	}
 }
 
@@ -268,7 +354,12 @@ static int open_events(struct control *control)
 	control->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (control->epoll < 0 || control->timer < 0)
 		return -errno;
+	control->trace = trace_create();
+	if (!control->trace)
+		return -errno;
 	r = watch(control, control->timer, EVENT_TIMER);
+	if (!r)
+		r = watch(control, trace_event(control->trace), EVENT_TRACE);
 	return r ? r : watch(control, control->listener, EVENT_LISTENER);
 }
 
@@ -338,9 +429,12 @@ void control_close(struct control *control)
 	if (!control)
 		return;
 	unlink_socket(control);
+	if (control->tracer)
+		drop_client(control, control->tracer);
 	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
 		if (control->client[i].fd >= 0)
 			close(control->client[i].fd);
+	trace_destroy(control->trace);
 	for (int fd = 0; fd < 4; fd++) {
 		int fds[] = { control->listener, control->epoll, control->timer,
 			      control->directory_fd };

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The control socket of a running VM, and its clients `nidus stats`, `stop` and `list`.
+ * The control socket of a running VM, and its clients `nidus stats`, `trace`, `stop` and
+ * `list`.
  *
  * It is a SOCK_SEQPACKET socket NAME.sock in $XDG_RUNTIME_DIR/nidus, else /run/nidus for root, else
  * /tmp/nidus-UID; the directory belongs to the user and nobody else may enter it. A request is one
- * message: "stats", "stats json" or "stop". The answer is one message: "ok\n" and a text, or
- * "error " and a reason.
+ * message: "stats", "stats json", "trace DEVICE" or "stop". The answer is one message: "ok\n" and a
+ * text, or "error " and a reason. After that of "trace" come messages of lines, until the client
+ * hangs up; one client at a time may trace.
  *
  * The server never blocks and holds a bounded state: CONTROL_CLIENTS clients (the oldest goes when
- * one more comes), each for at most CONTROL_PATIENCE seconds between requests, requests of
- * CONTROL_REQUEST_MAX bytes, answers of CONTROL_REPLY_MAX bytes.
+ * one more comes), each for at most CONTROL_PATIENCE seconds between requests (but for who traces),
+ * requests of CONTROL_REQUEST_MAX bytes, answers of CONTROL_REPLY_MAX bytes.
  */
 #ifndef NIDUS_VMM_CONTROL_H
 #define NIDUS_VMM_CONTROL_H
@@ -26,12 +28,15 @@
 #define CONTROL_REPLY_MAX   65536
 
 struct control;
+struct trace;
 
 struct control_ops {
 	/* Writes the counters to @out, which holds CONTROL_REPLY_MAX bytes less a few. */
 	void (*stats)(void *context, FILE *out, bool json);
 	/* Asks the VM to end; must return at once. */
 	void (*stop)(void *context);
+	/* Has what @device does told to @trace; 0 or -ENOENT. It is ended by @device NULL. */
+	int (*trace)(void *context, const char *device, struct trace *trace);
 };
 
 /*
@@ -68,6 +73,7 @@ int control_connect(const char *directory, const char *name);
 
 /* Client verbs; each returns an exit code and says on stderr what went wrong. */
 int control_stats(const char *name, bool json);
+int control_trace(const char *name, const char *device);
 int control_stop(const char *name, unsigned int timeout);
 int control_list(bool json);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The clients' side of the control socket: the verbs stats, stop and list.
+ * The clients' side of the control socket: the verbs stats, trace, stop and list.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -188,6 +188,48 @@ int control_stats(const char *name, bool json)
 		fputs(body, stdout);
 	free(body);
 	return code;
+}
+
+/* Prints what comes until the VM hangs up. 0 or -EINVAL with @error. */
+static int print_lines(int fd, char *body, struct config_error *error)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	ssize_t n;
+
+	for (;;) {
+		if (poll(&wait, 1, -1) < 0 && errno != EINTR)
+			return config_fail(error, "cannot wait: %s", strerror(errno));
+		n = recv(fd, body, CONTROL_REPLY_MAX, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return 0;
+		if (fwrite(body, 1, (size_t)n, stdout) != (size_t)n || fflush(stdout))
+			return config_fail(error, "cannot write: %s", strerror(errno));
+	}
+}
+
+int control_trace(const char *name, const char *device)
+{
+	char request[CONTROL_REQUEST_MAX + 1];
+	struct config_error error = { "" };
+	char *body;
+	int fd, r;
+
+	if (!check_name(name))
+		return NIDUS_EXIT_USAGE;
+	body = malloc(CONTROL_REPLY_MAX + 1);
+	if (!body)
+		return NIDUS_EXIT_FAILURE;
+	snprintf(request, sizeof(request), "trace %s", device);
+	fd = open_vm(name, &error);
+	r = fd < 0 ? fd : ask(fd, name, request, body, &error);
+	if (!r)
+		r = print_lines(fd, body, &error);
+	if (fd >= 0)
+		close(fd);
+	free(body);
+	return r ? report(&error) : NIDUS_EXIT_POWEROFF;
 }
 
 static long elapsed_ms(const struct timespec *since)

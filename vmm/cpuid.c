@@ -258,34 +258,49 @@ static void set_topology(struct kvm_cpuid2 *cpuid, unsigned int apic_id, unsigne
 
 /* --- For KVM --- */
 
-static struct kvm_cpuid2 *supported(struct machine *machine)
+static struct kvm_cpuid2 *supported(int kvm)
 {
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + ENTRIES * sizeof(cpuid->entries[0]));
 
 	if (!cpuid)
 		return NULL;
 	cpuid->nent = ENTRIES;
-	if (ioctl(machine->kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0) {
+	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid) < 0) {
 		free(cpuid);
 		return NULL;
 	}
 	return cpuid;
 }
 
-unsigned int cpuid_phys_bits(struct machine *machine)
+static bool has(struct kvm_cpuid2 *cpuid, const char *name)
 {
-	struct kvm_cpuid2 *cpuid = supported(machine);
-	struct kvm_cpuid_entry2 *entry = cpuid ? find(cpuid, 0x80000008, 0) : NULL;
-	unsigned int bits = entry ? entry->eax & 0xff : 0;
+	const struct feature *f = feature_of(name, strlen(name));
+	struct kvm_cpuid_entry2 *entry = find(cpuid, f->function, f->index);
 
+	return entry && *reg_of(entry, f->reg) >> f->bit & 1;
+}
+
+void cpuid_describe(int kvm, const char *spec, struct cpuid_guest *guest)
+{
+	struct kvm_cpuid2 *cpuid = supported(kvm);
+	struct kvm_cpuid_entry2 *entry;
+
+	*guest = (struct cpuid_guest){ .phys_bits = 36 };
+	if (!cpuid)
+		return;
+	entry = find(cpuid, 0x80000008, 0);
+	if (entry && entry->eax & 0xff)
+		guest->phys_bits = entry->eax & 0xff;
+	mask_features(cpuid, spec);
+	guest->la57 = has(cpuid, "la57");
+	guest->pages_1g = has(cpuid, "pdpe1gb");
 	free(cpuid);
-	return bits ? bits : 36;
 }
 
 int cpuid_apply(struct machine *machine, struct vcpu *vcpu)
 {
 	unsigned int cpus = machine->config->cpus;
-	struct kvm_cpuid2 *cpuid = supported(machine);
+	struct kvm_cpuid2 *cpuid = supported(machine->kvm);
 	struct kvm_cpuid_entry2 *leaf0, *leaf1;
 	int rc = 0;
 

@@ -29,6 +29,13 @@ static unsigned int *list_count(const struct group *group, struct vm_config *con
 	return (unsigned int *)((char *)config + group->count_offset);
 }
 
+bool group_starts(const struct group *group, const char *value)
+{
+	size_t len = strcspn(value, ",=/");
+
+	return (value[len] == '=' && value[0] != '-') || group_key(group, value, len);
+}
+
 unsigned int group_objects(const struct group *group, const struct vm_config *config)
 {
 	if (!group->max)
@@ -138,7 +145,7 @@ static bool next_item(const char **cursor, struct item *item)
 static void fail_key(const struct group *group, const char *what, const char *name,
 		     const char *value, const char *where, struct config_error *error)
 {
-	char names[256] = "";
+	char names[512] = "";
 	size_t used = 0;
 
 	for (unsigned int i = 0; i < group->key_count && used < sizeof(names); i++)
@@ -156,7 +163,7 @@ static const struct key *resolve_item(const struct group *group, struct item *it
 	const char *name = item->key ? item->key : item->value;
 	const struct key *key;
 
-	if (first && !item->key)
+	if (first && !item->key && group->option.argument != ARGUMENT_KEYS)
 		return &group->keys[0];
 	key = group_key(group, name, strlen(name));
 	if (!key) {
@@ -214,6 +221,8 @@ int group_parse(const struct group *group, struct vm_config *config, const char 
 		return -EINVAL;
 	if (group->whole)
 		return key_assign(&group->keys[0], object, value, where, error);
+	if (group->option.argument == ARGUMENT_KEYS && !*value)
+		return 0;
 	do {
 		if (cursor != value)
 			cursor++; /* the comma */

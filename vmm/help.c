@@ -37,16 +37,15 @@ static void print_row(const char *left, const char *help, FILE *out)
 
 static void print_option(const struct option *option, FILE *out)
 {
+	static const char *const before[] = { "", " ", "[=", " [" };
+	static const char *const after[] = { "", "", "]", "]" };
 	char left[128], letter[8] = "    ";
 
 	if (option->letter)
 		snprintf(letter, sizeof(letter), "-%c, ", option->letter);
 	snprintf(left, sizeof(left), "  %s--%s%s%s%s", letter, option->name,
-		 option->argument == ARGUMENT_OPTIONAL	 ? "[="
-		 : option->argument == ARGUMENT_REQUIRED ? " "
-							 : "",
-		 option->argument == ARGUMENT_NONE ? "" : option->metavar,
-		 option->argument == ARGUMENT_OPTIONAL ? "]" : "");
+		 before[option->argument], option->metavar ? option->metavar : "",
+		 after[option->argument]);
 	print_row(left, option->help, out);
 	if (option->alias)
 		fprintf(out, "      --%s: the same\n", option->alias);
@@ -70,8 +69,12 @@ void help_print_verb(const struct verb *verb, FILE *out)
 	fprintf(out, "Usage: nidus %s [OPTION]...", verb->name);
 	if (verb->operand)
 		fprintf(out, verb->operand_required ? " %s" : " [%s]", verb->operand);
+	if (verb->second)
+		fprintf(out, " %s", verb->second);
 	fprintf(out, "\n%c%s.\n\nOptions:\n", verb->summary[0] - 'a' + 'A', verb->summary + 1);
-	for (unsigned int i = 0; verb->describes_vm && i < group_count; i++) {
+	for (unsigned int i = 0; i < group_count; i++) {
+		if (!verb_takes(verb, &groups[i]))
+			continue;
 		print_option(&groups[i].option, out);
 		print_keys(&groups[i], out);
 	}

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/ioapic.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "devices/base.h"
 #include "devices/bus.h"
 #include "vmm/layout.h"
@@ -17,7 +20,10 @@ enum ioapic_register {
 
 #define VERSION 0x20 /* has the EOI register */
 
-/* A redirection entry. */
+/*
+ * A redirection entry. To its sender an entry of remappable format (VT-d 5.1.5.1) is like any
+ * other: its index and format are where the destination is, and the message carries them along.
+ */
 #define ENTRY_VECTOR	    UINT64_C(0x00000000000000ff)
 #define ENTRY_DELIVERY_MODE UINT64_C(0x0000000000000700)
 #define ENTRY_LOGICAL	    UINT64_C(0x0000000000000800)
@@ -26,19 +32,23 @@ enum ioapic_register {
 #define ENTRY_REMOTE_IRR    UINT64_C(0x0000000000004000)
 #define ENTRY_LEVEL	    UINT64_C(0x0000000000008000)
 #define ENTRY_MASKED	    UINT64_C(0x0000000000010000)
+#define ENTRY_EXTENDED	    UINT64_C(0x00ff000000000000) /* format, and more of the index */
 #define ENTRY_DESTINATION   UINT64_C(0xff00000000000000)
 #define ENTRY_READ_ONLY	    (ENTRY_PENDING | ENTRY_REMOTE_IRR)
 #define ENTRY_WRITABLE                                                                         \
 	(ENTRY_VECTOR | ENTRY_DELIVERY_MODE | ENTRY_LOGICAL | ENTRY_ACTIVE_LOW | ENTRY_LEVEL | \
 	 ENTRY_MASKED | ENTRY_DESTINATION)
 
-/* SDM 3A, 11.11: the message that a LAPIC would take for this entry. */
+/*
+ * The message of an entry: one that a LAPIC takes (SDM 3A, 11.11) or, in remappable format, one
+ * that the remapping unit takes (VT-d 5.1.2.2), whose index is in the same bits of the entry.
+ */
 static struct msi_message message_of(uint64_t entry)
 {
 	uint32_t trigger = entry & ENTRY_LEVEL ? 0xc000 : 0; /* level, asserted */
 
 	return (struct msi_message){
-		.address = 0xfee00000 | (entry & ENTRY_DESTINATION) >> 44 |
+		.address = 0xfee00000 | (entry & (ENTRY_DESTINATION | ENTRY_EXTENDED)) >> 44 |
 			   (entry & ENTRY_LOGICAL ? 4 : 0),
 		.data = (uint32_t)(entry & (ENTRY_VECTOR | ENTRY_DELIVERY_MODE)) | trigger,
 	};
@@ -75,7 +85,43 @@ void ioapic_set(struct machine *machine, unsigned int pin, bool level)
 	pthread_mutex_unlock(&ioapic->lock);
 }
 
-/* Lock held. */
+int machine_watch_eoi(struct machine *machine, unsigned int gsi, int eventfd)
+{
+	struct ioapic *ioapic = &machine->ioapic;
+	int rc = -ENOSPC;
+
+	pthread_mutex_lock(&ioapic->lock);
+	if (ioapic->watch_count < IOAPIC_WATCHES) {
+		ioapic->watch[ioapic->watch_count++] =
+			(struct ioapic_watch){ .pin = gsi, .eventfd = eventfd };
+		rc = 0;
+	}
+	pthread_mutex_unlock(&ioapic->lock);
+	return rc;
+}
+
+/* The interrupt of @pin has ended: lowers it if its watchers are to say what it is. Lock held. */
+static void tell_watchers(struct ioapic *ioapic, unsigned int pin)
+{
+	uint64_t one = 1;
+
+	for (unsigned int i = 0; i < ioapic->watch_count; i++) {
+		if (ioapic->watch[i].pin != pin)
+			continue;
+		ioapic->level &= ~(1U << pin);
+		/* A full counter has told them already. */
+		if (write(ioapic->watch[i].eventfd, &one, sizeof(one)) < 0)
+			continue;
+	}
+}
+
+/*
+ * Entries are found by the vector that is written in them, as on hardware, which knows no other.
+ * Behind a remapping unit, a LAPIC ends the vector of the table's entry: software that relies on
+ * that has the same vector in both. Linux has the number of the input here instead, makes the
+ * table's entry edge-triggered, so that no LAPIC reports its end, and ends it by that number in the
+ * EOI register. Lock held.
+ */
 static void end_of_interrupt(struct machine *machine, uint8_t vector)
 {
 	struct ioapic *ioapic = &machine->ioapic;
@@ -86,6 +132,7 @@ static void end_of_interrupt(struct machine *machine, uint8_t vector)
 		if ((*entry & ENTRY_VECTOR) != vector || !(*entry & ENTRY_REMOTE_IRR))
 			continue;
 		*entry &= ~ENTRY_REMOTE_IRR;
+		tell_watchers(ioapic, pin);
 		if (ioapic->level & 1U << pin)
 			deliver(machine, pin);
 	}
@@ -99,8 +146,9 @@ void ioapic_eoi(struct machine *machine, uint8_t vector)
 }
 
 /*
- * KVM reports the end of a level-triggered interrupt only for entries that it knows as routes. A
- * masked entry stays known: Linux masks an input between an interrupt and its end.
+ * KVM reports the end of a level-triggered interrupt only for entries that it knows as routes, by
+ * their messages as they are after remapping. A masked entry stays known: Linux masks an input
+ * between an interrupt and its end.
  */
 static void update_route(struct machine *machine, unsigned int pin)
 {
@@ -111,12 +159,18 @@ static void update_route(struct machine *machine, unsigned int pin)
 	irq_set_route(machine, pin, known ? &message : NULL);
 }
 
+/* The upper half has more than the destination only if somebody can make use of it. */
+static uint64_t writable(const struct machine *machine)
+{
+	return machine->vtd_of[IOAPIC_REQUESTER] ? ENTRY_WRITABLE | ENTRY_EXTENDED : ENTRY_WRITABLE;
+}
+
 static void write_entry(struct machine *machine, unsigned int pin, unsigned int half,
 			uint32_t value)
 {
 	struct ioapic *ioapic = &machine->ioapic;
 	uint64_t *entry = &ioapic->entry[pin];
-	uint64_t mask = half ? ENTRY_WRITABLE >> 32 << 32 : (uint32_t)ENTRY_WRITABLE;
+	uint64_t mask = half ? writable(machine) >> 32 << 32 : (uint32_t)writable(machine);
 	uint64_t next = (*entry & ~mask) | ((uint64_t)value << 32 * half & mask);
 
 	/* An edge-triggered entry has no remote IRR: software clears a stuck one by that. */

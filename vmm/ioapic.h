@@ -13,12 +13,19 @@
 struct bus_access;
 struct machine;
 
+#define IOAPIC_WATCHES 32
+
 struct ioapic {
 	pthread_mutex_t lock; /* protects everything below; taken before the routing table's */
 	uint8_t select;
 	uint8_t id;
 	uint32_t level; /* a bit per input: its line is high */
 	uint64_t entry[IRQ_PINS];
+	unsigned int watch_count;
+	struct ioapic_watch {
+		unsigned int pin;
+		int eventfd;
+	} watch[IOAPIC_WATCHES];
 };
 
 int ioapic_init(struct machine *machine);

@@ -11,9 +11,74 @@
 
 #include "devices/base.h"
 #include "devices/log.h"
+#include "viommu/spec.h"
+#include "viommu/vtd.h"
 #include "vmm/vm.h"
 
-/* Hands KVM all valid routes: it has no call to change a single one. Lock held. */
+/* --- From request to message --- */
+
+static struct vtd_unit *unit_of(const struct machine *machine, uint16_t requester)
+{
+	return requester < ARRAY_SIZE(machine->vtd_of) ? machine->vtd_of[requester] : NULL;
+}
+
+/* A write to anywhere else is not an interrupt, whatever its data. */
+static bool is_interrupt(const struct msi_message *request)
+{
+	return request->address >= VTD_INTERRUPT_BASE && request->address < VTD_INTERRUPT_END;
+}
+
+/* 0, or -EFAULT if @unit blocks the request; @deliver: that is a fault. @unit may be NULL. */
+static int remap(struct vtd_unit *unit, uint16_t requester, const struct msi_message *request,
+		 struct msi_message *message, bool deliver)
+{
+	const struct vtd_msi from = { .address = request->address, .data = request->data };
+	struct vtd_msi to = from;
+
+	if (unit && vtd_remap_msi(unit, requester, &from, &to, deliver))
+		return -EFAULT;
+	*message = (struct msi_message){ .address = to.address, .data = to.data };
+	return 0;
+}
+
+static int signal_message(struct machine *machine, const struct msi_message *message)
+{
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)message->address,
+		.address_hi = (uint32_t)(message->address >> 32),
+		.data = message->data,
+	};
+
+	return ioctl(machine->vm, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
+}
+
+/* --- Routes --- */
+
+static bool same_message(const struct msi_message *a, const struct msi_message *b)
+{
+	return a->address == b->address && a->data == b->data;
+}
+
+static void set_live(struct irq_route *route, bool live)
+{
+	__atomic_store_n(&route->live, live, __ATOMIC_RELEASE);
+}
+
+/* Remaps the route's request. True if KVM is to be told. Lock held. */
+static bool refresh(struct machine *machine, struct irq_route *route)
+{
+	struct irq_route old = *route;
+
+	route->open = route->valid && is_interrupt(&route->request) &&
+		      !remap(unit_of(machine, route->requester), route->requester, &route->request,
+			     &route->message, false);
+	if (!route->open)
+		set_live(route, false);
+	return route->open != old.open ||
+	       (route->open && !same_message(&route->message, &old.message));
+}
+
+/* Hands KVM all open routes: it has no call to change a single one. Lock held. */
 static int publish(struct machine *machine)
 {
 	struct irq_routes *routes = &machine->routes;
@@ -24,7 +89,7 @@ static int publish(struct machine *machine)
 	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++) {
 		const struct irq_route *route = &routes->route[gsi];
 
-		if (!route->valid)
+		if (!route->open)
 			continue;
 		table->entries[table->nr++] = (struct kvm_irq_routing_entry){
 			.gsi = gsi,
@@ -34,59 +99,122 @@ static int publish(struct machine *machine)
 			.u.msi.data = route->message.data,
 		};
 	}
-	return ioctl(machine->vm, KVM_SET_GSI_ROUTING, table) < 0 ? -errno : 0;
+	routes->stale = ioctl(machine->vm, KVM_SET_GSI_ROUTING, table) < 0;
+	if (routes->stale)
+		return -errno;
+	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++)
+		set_live(&routes->route[gsi], routes->route[gsi].open);
+	return 0;
 }
 
-static bool same_message(const struct msi_message *a, const struct msi_message *b)
-{
-	return a->address == b->address && a->data == b->data;
-}
-
-int irq_set_route(struct machine *machine, unsigned int gsi, const struct msi_message *message)
+int irq_set_route(struct machine *machine, unsigned int gsi, const struct msi_message *request)
 {
 	struct irq_routes *routes = &machine->routes;
-	struct irq_route *route, old;
+	struct irq_route *route;
 	int rc = 0;
 
 	if (gsi >= IRQ_ROUTES)
 		return -EINVAL;
 	pthread_mutex_lock(&routes->lock);
 	route = &routes->route[gsi];
-	old = *route;
-	if (message ? !old.valid || !same_message(&old.message, message) : old.valid) {
-		route->valid = message;
-		if (message)
-			route->message = *message;
-		if (gsi > routes->highest)
-			routes->highest = gsi;
+	route->valid = request;
+	if (request)
+		route->request = *request;
+	if (gsi > routes->highest)
+		routes->highest = gsi;
+	if (refresh(machine, route) || routes->stale)
 		rc = publish(machine);
-		if (rc) {
-			/* KVM refuses messages that no LAPIC could take; the old table stays. */
-			*route = old;
-			log_guest(IRQ, "route of GSI %u refused by KVM: %s", gsi, strerror(-rc));
-		}
+	if (rc) {
+		route->valid = false;
+		refresh(machine, route); /* not live, whatever KVM still has */
+		log_guest(IRQ, "route of GSI %u refused by KVM: %s", gsi, strerror(-rc));
 	}
 	pthread_mutex_unlock(&routes->lock);
 	return rc;
 }
+
+/* KVM keeps the old table: nobody may use routes of @unit until it takes a newer one. Lock held. */
+static void suspend_routes(struct machine *machine, const struct vtd_unit *unit)
+{
+	struct irq_routes *routes = &machine->routes;
+
+	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++)
+		if (unit_of(machine, routes->route[gsi].requester) == unit)
+			set_live(&routes->route[gsi], false);
+}
+
+void irq_remapping_changed(struct machine *machine, struct vtd_unit *unit)
+{
+	struct irq_routes *routes = &machine->routes;
+	bool changed = false;
+	int rc = 0;
+
+	pthread_mutex_lock(&routes->lock);
+	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++)
+		if (unit_of(machine, routes->route[gsi].requester) == unit)
+			changed |= refresh(machine, &routes->route[gsi]);
+	if (changed || routes->stale)
+		rc = publish(machine);
+	if (rc) {
+		suspend_routes(machine, unit);
+		log_guest(IRQ, "remapped routes were refused by KVM: %s", strerror(-rc));
+	}
+	pthread_mutex_unlock(&routes->lock);
+}
+
+bool machine_msi_route_live(struct machine *machine, int handle)
+{
+	return __atomic_load_n(&machine->routes.route[handle].live, __ATOMIC_ACQUIRE);
+}
+
+/* --- Single messages --- */
 
 void machine_set_irq(struct machine *machine, unsigned int gsi, bool level)
 {
 	ioapic_set(machine, gsi, level);
 }
 
+void irq_send_unmapped(struct machine *machine, uint64_t address, uint32_t data)
+{
+	const struct msi_message message = { .address = address, .data = data };
+	const struct msi_message low = { .address = (uint32_t)address };
+	/* Above is what an x2APIC id has beyond 8 bits. */
+	int rc = is_interrupt(&low) ? signal_message(machine, &message) : -EFAULT;
+
+	if (rc)
+		log_guest(IRQ, "MSI %#llx data %#x of a remapping unit was not delivered: %s",
+			  (unsigned long long)address, data, strerror(-rc));
+}
+
+/* The unit's gate: when an invalidation is complete, no message by what was invalidated is to come.
+ */
+static int send_remapped(struct machine *machine, struct vtd_unit *unit, uint16_t requester,
+			 const struct msi_message *request)
+{
+	unsigned int token = vtd_dma_enter(unit);
+	struct msi_message message;
+	int rc = 0;
+
+	if (!remap(unit, requester, request, &message, true))
+		rc = signal_message(machine, &message);
+	vtd_dma_leave(unit, token);
+	return rc;
+}
+
 void machine_send_msi(struct machine *machine, uint16_t requester, const struct msi_message *msi)
 {
-	struct kvm_msi message = {
-		.address_lo = (uint32_t)msi->address,
-		.address_hi = (uint32_t)(msi->address >> 32),
-		.data = msi->data,
-	};
+	struct vtd_unit *unit = unit_of(machine, requester);
+	int rc = -EFAULT;
 
-	if (ioctl(machine->vm, KVM_SIGNAL_MSI, &message) < 0)
+	if (is_interrupt(msi))
+		rc = unit ? send_remapped(machine, unit, requester, msi)
+			  : signal_message(machine, msi);
+	if (rc)
 		log_guest(IRQ, "MSI %#llx data %#x of requester %#x was not delivered: %s",
-			  (unsigned long long)msi->address, msi->data, requester, strerror(errno));
+			  (unsigned long long)msi->address, msi->data, requester, strerror(-rc));
 }
+
+/* --- What devices ask for --- */
 
 static int take_route(struct irq_routes *routes, uint16_t requester)
 {
@@ -150,7 +278,8 @@ int irq_init(struct machine *machine)
 		return -ENOMEM;
 	pthread_mutex_init(&routes->lock, NULL);
 	for (unsigned int pin = 0; pin < IRQ_PINS; pin++)
-		routes->route[pin].used = true;
+		routes->route[pin] =
+			(struct irq_route){ .used = true, .requester = IOAPIC_REQUESTER };
 	return 0;
 }
 

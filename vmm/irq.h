@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The table of interrupt routes that KVM holds for us: entry n says which message GSI n sends.
- * The first IRQ_PINS entries belong to the IOAPIC, the others to eventfds of devices.
+ * Interrupt messages on their way to KVM, and the table of routes that it holds for us: entry n
+ * says which message GSI n sends. The first IRQ_PINS entries belong to the IOAPIC, the others to
+ * eventfds of devices.
+ *
+ * What guests program are requests. A request becomes a message by the remapping unit of its
+ * sender, if there is one: when it is sent, and, for a route, when it is set and whenever the unit
+ * says that its answers have changed. A route whose request is blocked is not given to KVM.
  */
 #ifndef NIDUS_VMM_IRQ_H
 #define NIDUS_VMM_IRQ_H
@@ -19,17 +24,22 @@
 #define IOAPIC_REQUESTER 0x00f8
 
 struct irq_route {
-	bool valid; /* KVM knows it */
 	bool used;  /* somebody owns it */
+	bool valid; /* it is to send `request` */
+	bool open;  /* and the request is not blocked: `message` is what it becomes */
+	bool live;  /* and KVM knows it: not before, and no longer than that; atomic */
 	uint16_t requester;
-	struct msi_message message;
+	struct msi_message request; /* as the guest has it */
+	struct msi_message message; /* remapped */
 };
 
 struct kvm_irq_routing;
+struct vtd_unit;
 
 struct irq_routes {
 	pthread_mutex_t
 		lock; /* protects everything here, and the order of updates of KVM's table */
+	bool stale;   /* KVM has refused the last table: it holds an older one */
 	struct irq_route route[IRQ_ROUTES];
 	struct kvm_irq_routing *buffer; /* room for all of them */
 	unsigned int highest;
@@ -38,7 +48,19 @@ struct irq_routes {
 int irq_init(struct machine *machine);
 void irq_destroy(struct machine *machine);
 
-/* Sets what GSI @gsi sends, or nothing if @message is NULL. 0 or negative errno. */
-int irq_set_route(struct machine *machine, unsigned int gsi, const struct msi_message *message);
+/*
+ * Sets the request that GSI @gsi sends, or none if it is NULL. 0 (also if the request is blocked)
+ * or negative errno: then the GSI sends nothing. Any thread.
+ */
+int irq_set_route(struct machine *machine, unsigned int gsi, const struct msi_message *request);
+
+/* Sends a message of a remapping unit itself. Any thread, the unit's locks held or not. */
+void irq_send_unmapped(struct machine *machine, uint64_t address, uint32_t data);
+
+/*
+ * What @unit makes of requests may have changed: brings its routes up to date before it returns. To
+ * be called from interrupts_changed(), with the unit's lock held.
+ */
+void irq_remapping_changed(struct machine *machine, struct vtd_unit *unit);
 
 #endif

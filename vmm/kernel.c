@@ -8,6 +8,7 @@
 #include "devices/log.h"
 #include "vmm/acpi.h"
 #include "vmm/boot.h"
+#include "vmm/iommu.h"
 #include "vmm/kernel.h"
 #include "vmm/vm.h"
 
@@ -18,8 +19,13 @@ static int build_tables(struct machine *machine, uint64_t *rsdp)
 		.serial = true,
 		.pci = &machine->pci.windows,
 	};
-	int rc = acpi_build(&acpi, &machine->ram, rsdp);
+	uint8_t dmar[IOMMU_TABLE_SIZE];
+	int rc = iommu_table(machine, dmar, sizeof(dmar));
 
+	if (rc > 0)
+		acpi.extra[acpi.extra_count++] = (struct acpi_table){ dmar, (uint32_t)rc };
+	if (rc >= 0)
+		rc = acpi_build(&acpi, &machine->ram, rsdp);
 	if (rc)
 		log_error(BOOT, "the ACPI tables do not fit: %s", strerror(-rc));
 	return rc;

@@ -5,11 +5,15 @@
 #include "vmm/keys.h"
 
 #include "devices/base.h"
+#include "devices/sdma_regs.h"
+#include "viommu/vtd.h"
 
 #define FIELD(type, field) offsetof(struct type, field)
 
 static const char *const hugepage_names[] = { "off", "2M", "1G", NULL };
 static const char *const seccomp_names[] = { "kill", "log", "off", NULL };
+
+static const char *const width_names[] = { "39", "48", "57", NULL };
 
 static const struct key kernel_keys[] = {
 	{ "path", "nidus,kernel", &value_path, .offset = FIELD(vm_config, kernel) },
@@ -82,6 +86,69 @@ static const struct key net_keys[] = {
 	  .metavar = "on|off", .help = "checksum and segmentation offloads; default on" },
 };
 
+#define TOGGLE(name_, property_, which, help_)                                      \
+	{                                                                           \
+		name_, property_, &value_toggle,                                    \
+			.offset = FIELD(vtd_options, feature[VTD_FEATURE_##which]), \
+			.metavar = "on|off", .help = help_                          \
+	}
+
+static const struct key vtd_keys[] = {
+	{ "devices", "devices", &value_devices, .offset = FIELD(vtd_options, devices),
+	  .metavar = "NAME[:NAME]...",
+	  .help = "what is behind it, as in disk0:sdma1; default: all that is behind no other" },
+	{ "aw", "aw", &value_width, .offset = FIELD(vtd_options, aw), .choices = width_names,
+	  .metavar = "39|48|57", .help = "width of second-stage addresses in bits; default 48" },
+	{ "pasid-bits", "pasid-num-bits", &value_uint, .offset = FIELD(vtd_options, pasid_bits),
+	  .max = VTD_PASID_BITS, .metavar = "N", .help = "0 (no PASIDs) to 20, default 20" },
+	TOGGLE("scalable", "scalable", SCALABLE, "scalable mode; what needs it goes with it"),
+	TOGGLE("first-stage", "first-stage", FIRST_STAGE, "first-stage translation"),
+	TOGGLE("second-stage", "second-stage", SECOND_STAGE,
+	       "second-stage translation in scalable mode"),
+	TOGGLE("nested", "nested", NESTED, "both stages at once"),
+	TOGGLE("first-stage-57", "first-stage-57", FIRST_STAGE_57,
+	       "five-level first-stage tables; default: if the guest's CPU has la57"),
+	TOGGLE("first-stage-1g", "first-stage-1g", FIRST_STAGE_1G,
+	       "1 GiB first-stage pages; default: if the guest's CPU has pdpe1gb"),
+	TOGGLE("pass-through", "pass-through", PASS_THROUGH, "entries that do not translate"),
+	TOGGLE("ats", "ats", ATS, "device-TLBs"),
+	TOGGLE("pri", "pri", PRI, "page requests"),
+	TOGGLE("ir", "ir", INTERRUPT_REMAPPING, "interrupt remapping"),
+	TOGGLE("x2apic", "x2apic", X2APIC, "interrupts to x2APIC destinations"),
+	TOGGLE("supervisor", "supervisor", SUPERVISOR, "requests with supervisor privilege"),
+	TOGGLE("execute", "execute", EXECUTE, "execute requests"),
+	TOGGLE("caching-mode", "caching-mode", CACHING_MODE,
+	       "the guest must invalidate what was not present, too; default off"),
+	TOGGLE("snoop", "snoop", SNOOP, "snoop control"),
+	TOGGLE("access-dirty", "access-dirty", ACCESS_DIRTY,
+	       "second-stage accessed and dirty flags"),
+	TOGGLE("extended-accessed", "extended-accessed", EXTENDED_ACCESSED,
+	       "first-stage extended accessed flag"),
+	TOGGLE("abort-dma", "abort-dma", ABORT_DMA, "the mode in which all DMA is refused"),
+	TOGGLE("vcmd", "vcmd", VIRTUAL_COMMANDS,
+	       "PASIDs by virtual commands, for Linux before 6.3; default off"),
+	{ "pasid-quota", "pasid-quota", &value_uint, .offset = FIELD(vtd_options, pasid_quota),
+	  .min = 1, .max = 1 << VTD_PASID_BITS, .metavar = "N",
+	  .help = "PASIDs that vcmd gives out, default 1000" },
+	{ "fault-records", "fault-records", &value_uint,
+	  .offset = FIELD(vtd_options, fault_records), .min = 1, .max = 16, .metavar = "N",
+	  .help = "fault recording registers, 1 to 16, default 8" },
+	{ "drop", "drop", &value_drop, .offset = FIELD(vtd_options, drop),
+	  .metavar = "TYPE[:TYPE]...",
+	  .help = "for tests: pretend to do invalidations of these types, as in iotlb:device-tlb" },
+};
+
+static const struct key sdma_keys[] = {
+	{ "queues", "queues", &value_uint, .offset = FIELD(sdma_config, queues), .min = 1,
+	  .max = SDMA_QUEUES_MAX, .metavar = "N", .help = "queues, 1 to 64, default 8" },
+};
+
+static const struct key edu_keys[] = {
+	{ "dma-mask", "dma-mask", &value_uint, .offset = FIELD(edu_config, dma_mask), .min = 12,
+	  .max = 64, .metavar = "BITS",
+	  .help = "width of its DMA addresses, 12 to 64, default 28" },
+};
+
 static const struct key stream_keys[] = {
 	{ "to", "to", &value_stream, .metavar = "stdio|off",
 	  .help = "the terminal or nowhere; bare first word" },
@@ -151,6 +218,24 @@ const struct group groups[] = {
 	  .compatible = "nidus,net",
 	  KEYS(net_keys),
 	  LIST(net_config, net, CONFIG_NETS) },
+	{ .option = { "vtd", NULL, 0, ARGUMENT_KEYS, "KEY=VALUE,...",
+		      "VT-d remapping unit; may be repeated; see nidus caps --vtd" },
+	  .node = "vtd",
+	  .compatible = "nidus,vtd",
+	  KEYS(vtd_keys),
+	  LIST(vtd_options, vtd, CONFIG_VTDS) },
+	{ .option = { "sdma", NULL, 0, ARGUMENT_KEYS, "KEY=VALUE",
+		      "DMA engine for shared virtual addressing; may be repeated" },
+	  .node = "sdma",
+	  .compatible = "nidus,sdma",
+	  KEYS(sdma_keys),
+	  LIST(sdma_config, sdma, CONFIG_SDMAS) },
+	{ .option = { "edu", NULL, 0, ARGUMENT_KEYS, "KEY=VALUE",
+		      "educational PCI device (1234:11e8); may be repeated" },
+	  .node = "edu",
+	  .compatible = "nidus,edu",
+	  KEYS(edu_keys),
+	  LIST(edu_config, edu, CONFIG_EDUS) },
 	{ .option = { "serial", NULL, 0, ARGUMENT_REQUIRED, "stdio|off|file=PATH",
 		      "first serial port (ttyS0); default stdio" },
 	  .node = "/serial",

@@ -77,8 +77,9 @@ extern const struct group groups[];
 extern const unsigned int group_count;
 
 extern const struct value_type value_string, value_path, value_name, value_serial, value_cpu,
-	value_log, value_uint, value_fd, value_size, value_flag, value_switch, value_choice,
-	value_mac, value_stream, value_stream_file, value_exit_port;
+	value_log, value_uint, value_toggle, value_width, value_drop, value_devices, value_fd,
+	value_size, value_flag, value_switch, value_choice, value_mac, value_stream,
+	value_stream_file, value_exit_port;
 
 /* What several types share: a string of its own, stored and printed; a path. */
 int store_string(const struct key *key, void *object, const char *text);
@@ -98,6 +99,9 @@ int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 /* The key called by the @len bytes at @name, or NULL. */
 const struct key *group_key(const struct group *group, const char *name, size_t len);
 const struct key *group_property(const struct group *group, const char *property);
+
+/* Whether @value looks like a list of keys of @group: it starts with one, or with "word=". */
+bool group_starts(const struct group *group, const char *value);
 
 /* How many objects of @group there are: of a list its length, otherwise 1. */
 unsigned int group_objects(const struct group *group, const struct vm_config *config);

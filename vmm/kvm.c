@@ -88,6 +88,20 @@ static int check_capabilities(struct machine *machine)
 	return 0;
 }
 
+/*
+ * Interrupt messages to x2APIC ids beyond 8 bits, in the form that a remapping unit makes; and id
+ * 255 is one CPU to an x2APIC, not all of them. Hosts without do not have CPUs with such ids.
+ */
+static void enable_x2apic_messages(const struct machine *machine)
+{
+	struct kvm_enable_cap api = { .cap = KVM_CAP_X2APIC_API,
+				      .args = { KVM_X2APIC_API_USE_32BIT_IDS |
+						KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK } };
+
+	if (ioctl(machine->vm, KVM_ENABLE_CAP, &api) < 0)
+		log_debug(KVM, "no 32-bit APIC ids in messages: %s", strerror(errno));
+}
+
 /* The VM itself. Creating one is interrupted by signals at times: try again. */
 static int create_vm(struct machine *machine)
 {
@@ -105,7 +119,19 @@ static int create_vm(struct machine *machine)
 		log_debug(KVM, "no TSS address: %s", strerror(errno));
 	if (ioctl(machine->vm, KVM_ENABLE_CAP, &split) < 0)
 		return -errno;
+	enable_x2apic_messages(machine);
 	return 0;
+}
+
+static void init_slots(struct machine *machine)
+{
+	int limit = ioctl(machine->kvm, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
+
+	pthread_mutex_init(&machine->slots.lock, NULL);
+	machine->slots.limit =
+		limit <= RAM_SLOTS
+			? 0
+			: (unsigned int)min_u64((uint64_t)limit - RAM_SLOTS, DEVICE_SLOTS);
 }
 
 int kvm_acquire(struct machine *machine)
@@ -116,6 +142,7 @@ int kvm_acquire(struct machine *machine)
 	machine->kvm = open_device();
 	if (machine->kvm < 0)
 		return machine->kvm;
+	init_slots(machine);
 	rc = check_capabilities(machine);
 	if (!rc) {
 		rc = create_vm(machine);
@@ -128,7 +155,7 @@ int kvm_acquire(struct machine *machine)
 		return rc;
 	}
 	machine->vcpu_mmap_size = (unsigned int)ioctl(machine->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	machine->phys_bits = cpuid_phys_bits(machine);
+	cpuid_describe(machine->kvm, machine->config->cpu, &machine->cpu);
 	machine->virtualised = host_has_virtualisation();
 	if (!machine->virtualised)
 		log_warn(KVM,
@@ -160,12 +187,54 @@ int kvm_set_memory(struct machine *machine)
 	return 0;
 }
 
+/* --- Memory of devices --- */
+
+static int set_slot(struct machine *machine, unsigned int index, uint64_t gpa, uint64_t size,
+		    const void *host)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = RAM_SLOTS + index,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	return ioctl(machine->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
+/* The slot of this address and size; both 0: a free one. -ENOSPC if there is none. Lock held. */
+static int find_slot(const struct device_slots *slots, uint64_t gpa, uint64_t size)
+{
+	for (unsigned int i = 0; i < slots->limit; i++)
+		if (slots->slot[i].size == size && (!size || slots->slot[i].gpa == gpa))
+			return (int)i;
+	return -ENOSPC;
+}
+
+int machine_map_device(struct machine *machine, uint64_t address, uint64_t size, void *host,
+		       bool on)
+{
+	struct device_slots *slots = &machine->slots;
+	int slot, rc;
+
+	pthread_mutex_lock(&slots->lock);
+	slot = on ? find_slot(slots, 0, 0) : find_slot(slots, address, size);
+	rc = slot < 0 ? slot : set_slot(machine, (unsigned int)slot, address, on ? size : 0, host);
+	if (!rc)
+		slots->slot[slot] =
+			on ? (struct device_slot){ address, size } : (struct device_slot){ 0 };
+	pthread_mutex_unlock(&slots->lock);
+	return rc;
+}
+
 void kvm_release(struct machine *machine)
 {
 	if (machine->vm >= 0)
 		close(machine->vm);
-	if (machine->kvm >= 0)
+	if (machine->kvm >= 0) {
+		pthread_mutex_destroy(&machine->slots.lock);
 		close(machine->kvm);
+	}
 	machine->vm = -1;
 	machine->kvm = -1;
 }

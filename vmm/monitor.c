@@ -8,8 +8,10 @@
 #include "devices/base.h"
 #include "devices/log.h"
 #include "vmm/control.h"
+#include "vmm/iommu.h"
 #include "vmm/peripherals.h"
 #include "vmm/report.h"
+#include "vmm/trace.h"
 #include "vmm/vm.h"
 
 static double uptime(const struct machine *machine)
@@ -56,6 +58,7 @@ static void stats(void *context, FILE *out, bool json)
 	for (unsigned int i = 0; i < machine->config->cpus; i++)
 		report_vcpu(&report, &machine->vcpu[i]);
 	peripherals_report(machine, &report);
+	iommu_report(machine, &report);
 	report_end(&report);
 }
 
@@ -64,7 +67,26 @@ static void stop(void *context)
 	machine_end(context, MACHINE_STOPPED, 0);
 }
 
-static const struct control_ops control_ops = { .stats = stats, .stop = stop };
+/* At most one requester is traced at a time. */
+static int trace(void *context, const char *device, struct trace *lines)
+{
+	struct machine *machine = context;
+	struct vtd_requester *requester;
+	struct vtd_unit *unit;
+
+	if (machine->traced && iommu_find(machine, machine->traced, &unit, &requester))
+		vtd_trace(unit, requester, NULL, NULL);
+	machine->traced = NULL;
+	if (!device)
+		return 0;
+	if (!iommu_find(machine, device, &unit, &requester))
+		return -ENOENT;
+	machine->traced = vtd_requester_name(requester);
+	vtd_trace(unit, requester, trace_line, lines);
+	return 0;
+}
+
+static const struct control_ops control_ops = { .stats = stats, .stop = stop, .trace = trace };
 
 int monitor_open(struct machine *machine)
 {

@@ -39,6 +39,11 @@ struct scan {
 	bool operands_only; /* "--" was seen */
 };
 
+bool verb_takes(const struct verb *verb, const struct group *group)
+{
+	return verb->describes_vm || (verb->group && !strcmp(verb->group, group->option.name));
+}
+
 static bool is_called(const struct option *option, const char *name, size_t len)
 {
 	const char *names[] = { option->name, option->alias };
@@ -69,8 +74,8 @@ static const struct option *find_option(const struct verb *verb, const char *nam
 		argument->setting = find_setting(verb->settings, verb->setting_count, name, len);
 	if (argument->setting)
 		return &argument->setting->option;
-	for (unsigned int i = 0; verb->describes_vm && i < group_count; i++)
-		if (is_called(&groups[i].option, name, len)) {
+	for (unsigned int i = 0; i < group_count; i++)
+		if (verb_takes(verb, &groups[i]) && is_called(&groups[i].option, name, len)) {
 			argument->group = &groups[i];
 			return &groups[i].option;
 		}
@@ -96,13 +101,22 @@ static int fail_unknown(const struct scan *scan, const char *text, struct config
 		offer(&nearest, &common_settings[i].option);
 	for (unsigned int i = 0; i < verb->setting_count; i++)
 		offer(&nearest, &verb->settings[i].option);
-	for (unsigned int i = 0; verb->describes_vm && i < group_count; i++)
-		offer(&nearest, &groups[i].option);
+	for (unsigned int i = 0; i < group_count; i++)
+		if (verb_takes(verb, &groups[i]))
+			offer(&nearest, &groups[i].option);
 	if (nearest.best)
 		return config_fail(error, "unknown option '%s': did you mean --%s?", name,
 				   nearest.best);
 	return config_fail(error, "unknown option '%s': `nidus help %s` lists the valid ones", name,
 			   verb->name);
+}
+
+/* The next argument if it starts with a key of @group; otherwise nothing is said. */
+static const char *take_keys(struct scan *scan, const struct group *group)
+{
+	if (scan->next == scan->argc || !group_starts(group, scan->argv[scan->next]))
+		return "";
+	return scan->argv[scan->next++];
 }
 
 /* Gives an option its value: @attached, what its kind implies, or the next argument. */
@@ -115,6 +129,8 @@ static int take_value(struct scan *scan, const struct option *option, const char
 				   argument->where, attached);
 	if (option->argument == ARGUMENT_OPTIONAL && !attached)
 		argument->value = "on";
+	if (option->argument == ARGUMENT_KEYS && !attached)
+		argument->value = take_keys(scan, argument->group);
 	if (option->argument != ARGUMENT_REQUIRED || attached)
 		return 0;
 	if (scan->next == scan->argc)
@@ -224,10 +240,15 @@ static int apply_operand(struct invocation *invocation, const char *operand,
 	if (!verb->operand)
 		return config_fail(error, "unexpected argument '%.200s': `nidus %s` takes none",
 				   operand, verb->name);
+	if (verb->second && invocation->operand && !invocation->second) {
+		invocation->second = operand;
+		return 0;
+	}
 	if (invocation->operand)
 		return config_fail(error,
 				   "unexpected argument '%.200s': '%.200s' is the %s already",
-				   operand, invocation->operand, verb->operand);
+				   operand, verb->second ? invocation->second : invocation->operand,
+				   verb->second ? verb->second : verb->operand);
 	invocation->operand = operand;
 	return 0;
 }
@@ -269,7 +290,7 @@ static int read_groups(struct invocation *invocation, struct scan scan, struct c
 	int r;
 
 	/* The kernel stands where its option would, being the first of the groups. */
-	if (invocation->operand &&
+	if (invocation->verb->describes_vm && invocation->operand &&
 	    apply_group(invocation, &groups[0], invocation->operand, "kernel", &seen, error))
 		return -EINVAL;
 	while ((r = scan_next(&scan, &argument, error)) > 0)
@@ -291,9 +312,13 @@ int options_parse(struct invocation *invocation, const struct verb *verb, int ar
 	if (invocation->help)
 		return 0;
 	if (verb->operand_required && !invocation->operand)
-		return config_fail(error, "%s: %s is missing: write `nidus %s %s`", verb->name,
-				   verb->operand, verb->name, verb->operand);
-	if (!verb->describes_vm)
+		return config_fail(error, "%s: %s is missing: write `nidus %s %s%s%s`", verb->name,
+				   verb->operand, verb->name, verb->operand,
+				   verb->second ? " " : "", verb->second ? verb->second : "");
+	if (verb->second && !invocation->second)
+		return config_fail(error, "%s: %s is missing: write `nidus %s %s %s`", verb->name,
+				   verb->second, verb->name, verb->operand, verb->second);
+	if (!verb->describes_vm && !verb->group)
 		return 0;
 	if (invocation->manifest && manifest_read(&invocation->config, invocation->manifest, error))
 		return -EINVAL;

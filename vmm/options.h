@@ -26,6 +26,7 @@ struct invocation {
 	const char *dtb;      /* where to write the manifest; NULL: nowhere */
 	const char *manifest; /* already read into config; NULL: none */
 	const char *operand;  /* NULL: none */
+	const char *second;   /* operand; NULL: none */
 	struct vm_config config;
 };
 
@@ -43,12 +44,18 @@ struct verb {
 	const char *summary;
 	const char *text;    /* what `nidus help VERB` adds below the options; NULL: nothing */
 	bool describes_vm;   /* takes the options of keys.h; the operand is the kernel */
+	const char *group;   /* the one option of keys.h that it takes otherwise; NULL: none */
 	const char *operand; /* its metavar; NULL: takes none */
 	bool operand_required;
+	const char *second; /* metavar of another operand, required; NULL: takes none */
 	const struct setting *settings;
 	unsigned int setting_count;
 	int (*run)(struct invocation *invocation); /* returns an exit code */
 };
+
+/* Whether options of @verb may set @group. */
+struct group;
+bool verb_takes(const struct verb *verb, const struct group *group);
 
 /* Settings that every verb has. */
 extern const struct setting common_settings[];

@@ -9,7 +9,9 @@
 #include "devices/base.h"
 #include "devices/chardev.h"
 #include "devices/cmos.h"
+#include "devices/edu.h"
 #include "devices/log.h"
+#include "devices/sdma.h"
 #include "devices/serial.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
@@ -54,6 +56,10 @@ struct peripherals {
 	struct net net[CONFIG_NETS];
 	struct virtio_console *console;
 	struct virtio_rng *rng;
+	unsigned int sdma_count;
+	struct sdma *sdma[CONFIG_SDMAS];
+	unsigned int edu_count;
+	struct edu *edu[CONFIG_EDUS];
 	/* Every virtio device, for what is done to all alike. */
 	unsigned int virtio_count;
 	struct virtio_device *virtio[CONFIG_DISKS + CONFIG_NETS + 2];
@@ -227,6 +233,42 @@ static int rng_create(struct peripherals *p)
 	return 0;
 }
 
+/* --- DMA engines, and edu --- */
+
+static int sdma_make(struct peripherals *p, unsigned int index)
+{
+	unsigned int queues = p->machine->config->sdma[index].queues;
+	char name[24];
+
+	snprintf(name, sizeof(name), "sdma%u", index);
+	p->sdma[index] = sdma_create(&p->machine->pci, p->machine->loop, name, queues);
+	if (!p->sdma[index]) {
+		int rc = -errno;
+
+		log_error(VMM, "%s: %s", name, strerror(errno));
+		return rc;
+	}
+	p->sdma_count++;
+	return 0;
+}
+
+static int edu_make(struct peripherals *p, unsigned int index)
+{
+	unsigned int dma_mask = p->machine->config->edu[index].dma_mask;
+	char name[24];
+
+	snprintf(name, sizeof(name), "edu%u", index);
+	p->edu[index] = edu_create(&p->machine->pci, p->machine->loop, name, dma_mask);
+	if (!p->edu[index]) {
+		int rc = -errno;
+
+		log_error(VMM, "%s: %s", name, strerror(errno));
+		return rc;
+	}
+	p->edu_count++;
+	return 0;
+}
+
 /* --- All of them --- */
 
 static int create_platform(struct peripherals *p)
@@ -265,6 +307,10 @@ int peripherals_create(struct machine *machine)
 		rc = console_create(p);
 	if (!rc)
 		rc = rng_create(p);
+	for (unsigned int i = 0; i < config->sdma_count && !rc; i++)
+		rc = sdma_make(p, i);
+	for (unsigned int i = 0; i < config->edu_count && !rc; i++)
+		rc = edu_make(p, i);
 	if (rc)
 		peripherals_destroy(machine);
 	return rc;
@@ -274,6 +320,10 @@ void peripherals_destroy(struct machine *machine)
 {
 	struct peripherals *p = machine->peripherals;
 
+	while (p->edu_count-- > 0)
+		edu_destroy(p->edu[p->edu_count]);
+	while (p->sdma_count-- > 0)
+		sdma_destroy(p->sdma[p->sdma_count]);
 	if (p->rng)
 		virtio_rng_destroy(p->rng);
 	if (p->console)
@@ -309,6 +359,10 @@ void peripherals_quiesce(struct machine *machine)
 
 	for (unsigned int i = 0; i < p->virtio_count; i++)
 		virtio_quiesce(p->virtio[i]);
+	for (unsigned int i = 0; i < p->sdma_count; i++)
+		sdma_quiesce(p->sdma[i]);
+	for (unsigned int i = 0; i < p->edu_count; i++)
+		edu_quiesce(p->edu[i]);
 	stream_finish(&p->serial_stream);
 	stream_finish(&p->console_stream);
 }
@@ -328,6 +382,30 @@ static void report_virtio(const struct virtio_device *device, struct report *rep
 	report_close(report);
 }
 
+static void report_sdma(const struct sdma *sdma, struct report *report)
+{
+	struct sdma_counters counters = sdma_counters_read(sdma);
+
+	report_open(report, "%s", sdma_name(sdma));
+	for (unsigned int i = 0; i < SDMA_COUNTERS; i++)
+		report_number(report, sdma_counter_names[i], counters.value[i]);
+	report_close(report);
+}
+
+static void report_edu(struct edu *edu, struct report *report)
+{
+	struct edu_counters counters = edu_counters_read(edu);
+
+	report_open(report, "%s", edu_name(edu));
+	report_number(report, "factorials", counters.factorials);
+	report_number(report, "transfers", counters.transfers);
+	report_number(report, "bytes_in", counters.bytes_in);
+	report_number(report, "bytes_out", counters.bytes_out);
+	report_number(report, "errors", counters.errors);
+	report_number(report, "interrupts", counters.interrupts);
+	report_close(report);
+}
+
 void peripherals_report(const struct machine *machine, struct report *report)
 {
 	const struct peripherals *p = machine->peripherals;
@@ -339,4 +417,8 @@ void peripherals_report(const struct machine *machine, struct report *report)
 	report_close(report);
 	for (unsigned int i = 0; i < p->virtio_count; i++)
 		report_virtio(p->virtio[i], report);
+	for (unsigned int i = 0; i < p->sdma_count; i++)
+		report_sdma(p->sdma[i], report);
+	for (unsigned int i = 0; i < p->edu_count; i++)
+		report_edu(p->edu[i], report);
 }

@@ -13,6 +13,7 @@
 #include "devices/log.h"
 #include "devices/loop.h"
 #include "vmm/exit.h"
+#include "vmm/iommu.h"
 #include "vmm/monitor.h"
 #include "vmm/peripherals.h"
 #include "vmm/sandbox.h"
@@ -208,6 +209,7 @@ static void wait_for_end(struct machine *machine, int signals)
 static void stop_vcpus(struct machine *machine)
 {
 	__atomic_store_n(&machine->stopping, true, __ATOMIC_RELEASE);
+	iommu_halt(machine);
 	for (unsigned int i = 0; i < machine->config->cpus; i++)
 		vcpu_kick(&machine->vcpu[i]);
 	for (unsigned int i = 0; i < machine->config->cpus; i++) {

@@ -5,10 +5,14 @@
  * sandbox_enter() is for the whole process, before threads exist: no_new_privs, Landlock (no path
  * can be opened any more), no capabilities. Then each thread closes its own filter of system calls
  * with sandbox_filter(): the calls, and the numbers of its ioctls, with a reason for each.
+ *
+ * The rules are a table, sandbox_rules.c; its filters are made while Nidus is built
+ * (gen/filters.c), so that a VM starts without compiling them.
  */
 #ifndef NIDUS_VMM_SANDBOX_H
 #define NIDUS_VMM_SANDBOX_H
 
+#include <linux/filter.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,7 +24,7 @@ enum sandbox_thread { SANDBOX_VCPU, SANDBOX_IO, SANDBOX_CONTROL, SANDBOX_THREADS
 
 /* A system call that threads of the kinds in @threads may make, and why. */
 struct sandbox_rule {
-	int call;	      /* SCMP_SYS() */
+	int call;	      /* its number */
 	unsigned int threads; /* 1 << enum sandbox_thread */
 	uint64_t request;     /* the ioctl's number, or SANDBOX_ANY_ARGUMENT */
 	const char *request_name;
@@ -31,6 +35,9 @@ struct sandbox_rule {
 /* All rules; *@count is their number. */
 const struct sandbox_rule *sandbox_rules(unsigned int *count);
 const char *sandbox_thread_name(enum sandbox_thread thread);
+
+/* The filters of the rules, for SECCOMP_KILL and SECCOMP_LOG; generated. */
+extern const struct sock_fprog sandbox_filters[SANDBOX_THREADS][SECCOMP_OFF];
 
 /*
  * Gives up privileges of the process for good. @writable_dir is the one directory in which files

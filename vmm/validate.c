@@ -10,6 +10,7 @@
 #include "devices/base.h"
 #include "vmm/config.h"
 #include "vmm/cpuid.h"
+#include "vmm/iommu.h"
 #include "vmm/kernel.h"
 
 static int check_memory(const struct vm_config *config, struct config_error *error)
@@ -128,6 +129,21 @@ static int check_nets(const struct vm_config *config, struct config_error *error
 	return 0;
 }
 
+/* Slot 0 of bus 0 is the host bridge's, and slot 31 belongs to the IOAPIC (IOAPIC_REQUESTER). */
+static int check_slots(const struct vm_config *config, struct config_error *error)
+{
+	const unsigned int slots = 30;
+	unsigned int count = config->disk_count + config->net_count + config->sdma_count +
+			     config->edu_count + config->rng + (config->console.kind != STREAM_OFF);
+
+	if (count > slots)
+		return config_fail(error,
+				   "%u PCI devices are too many: at most %u are possible; leave "
+				   "some of --disk, --net, --sdma or --edu out",
+				   count, slots);
+	return 0;
+}
+
 int config_validate_rules(const struct vm_config *config, struct config_error *error)
 {
 	if (!config->kernel)
@@ -140,6 +156,8 @@ int config_validate_rules(const struct vm_config *config, struct config_error *e
 		if (check_source("--disk", i, "path", config->disk[i].path, config->disk[i].fd,
 				 error))
 			return -EINVAL;
+	if (check_slots(config, error) || iommu_check(config, error))
+		return -EINVAL;
 	if (check_cpu(config, error) || check_memory(config, error) ||
 	    check_streams(config, error) || check_nets(config, error))
 		return -EINVAL;

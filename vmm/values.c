@@ -254,6 +254,44 @@ static bool format_choice(const struct key *key, const void *object, char text[V
 	return true;
 }
 
+static const char *const toggle_names[] = { "auto", "on", "off" };
+
+static int parse_toggle(const struct key *key, void *object, const char *text)
+{
+	enum toggle *field = field_of(key, object);
+	bool on;
+
+	if (!strcmp(text, toggle_names[TOGGLE_AUTO])) {
+		*field = TOGGLE_AUTO;
+		return 0;
+	}
+	if (parse_switch(text, &on))
+		return -EINVAL;
+	*field = on ? TOGGLE_ON : TOGGLE_OFF;
+	return 0;
+}
+
+static bool format_toggle(const struct key *key, const void *object, char text[VALUE_TEXT_MAX])
+{
+	const enum toggle *field = const_field_of(key, object);
+
+	strcpy(text, toggle_names[*field]);
+	return *field != TOGGLE_AUTO;
+}
+
+/* A choice among numbers, held as the number. */
+static int parse_width(const struct key *key, void *object, const char *text)
+{
+	unsigned int *field = field_of(key, object);
+
+	for (unsigned int i = 0; key->choices[i]; i++)
+		if (!strcmp(text, key->choices[i])) {
+			*field = (unsigned int)strtoul(text, NULL, 10);
+			return 0;
+		}
+	return -EINVAL;
+}
+
 /* What a value must be, where that depends on the key. */
 
 static void expects_length(const struct key *key, char *text, size_t size)
@@ -374,5 +412,20 @@ const struct value_type value_choice = {
 	.wire = WIRE_STRING,
 	.parse = parse_choice,
 	.format = format_choice,
+	.expects = expects_choice,
+};
+
+const struct value_type value_toggle = {
+	.wire = WIRE_SWITCH,
+	.bare = true,
+	.parse = parse_toggle,
+	.format = format_toggle,
+	.form = "on, off or auto",
+};
+
+const struct value_type value_width = {
+	.wire = WIRE_CELL,
+	.parse = parse_width,
+	.format = format_uint,
 	.expects = expects_choice,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The types of values that belong to one kind of thing: CPU features, log levels, MAC addresses,
- * what a serial port is connected to, the exit port.
+ * what a serial port is connected to, the exit port, what is behind a VT-d unit.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -9,6 +9,7 @@
 
 #include "devices/base.h"
 #include "devices/log.h"
+#include "viommu/spec.h"
 #include "vmm/keys.h"
 
 /*
@@ -163,6 +164,101 @@ static int parse_stream_file(const struct key *key, void *object, const char *te
 		stream->kind = STREAM_FILE;
 	return r;
 }
+
+/* --- VT-d --- */
+
+/* Names of what a unit may be told to forget, by enum vtd_desc_type. */
+static const char *const descriptor_names[] = {
+	[VTD_DESC_CONTEXT] = "context",
+	[VTD_DESC_IOTLB] = "iotlb",
+	[VTD_DESC_DEVTLB] = "device-tlb",
+	[VTD_DESC_INTERRUPT] = "interrupt",
+	[VTD_DESC_PASID_IOTLB] = "pasid-iotlb",
+	[VTD_DESC_PASID_CACHE] = "pasid-cache",
+	[VTD_DESC_PASID_DEVTLB] = "pasid-device-tlb",
+};
+
+static unsigned int descriptor_bit(const char *name, size_t len)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(descriptor_names); i++)
+		if (descriptor_names[i] && strlen(descriptor_names[i]) == len &&
+		    !memcmp(descriptor_names[i], name, len))
+			return 1U << i;
+	return 0;
+}
+
+static int parse_drop(const struct key *key, void *object, const char *text)
+{
+	struct vtd_options *vtd = object;
+	unsigned int drop = 0;
+
+	(void)key;
+	for (const char *p = text;; p++) {
+		size_t len = strcspn(p, ":");
+		unsigned int bit = descriptor_bit(p, len);
+
+		if (!bit)
+			return -EINVAL;
+		drop |= bit;
+		p += len;
+		if (!*p)
+			break;
+	}
+	vtd->drop = drop;
+	return 0;
+}
+
+/* The longest text is that of all names, some 80 bytes. */
+static bool format_drop(const struct key *key, const void *object, char text[VALUE_TEXT_MAX])
+{
+	const struct vtd_options *vtd = object;
+
+	(void)key;
+	text[0] = '\0';
+	for (unsigned int i = 0; i < ARRAY_SIZE(descriptor_names); i++) {
+		if (!descriptor_names[i] || !(vtd->drop & 1U << i))
+			continue;
+		if (text[0])
+			strcat(text, ":");
+		strcat(text, descriptor_names[i]);
+	}
+	return vtd->drop;
+}
+
+/* The form only: whether there are such devices is a rule of validate_iommu.c. */
+static int parse_devices(const struct key *key, void *object, const char *text)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	const char *p = text;
+
+	for (;; p++) {
+		size_t len = strspn(p, allowed);
+
+		if (!len)
+			return -EINVAL;
+		p += len;
+		if (*p != ':')
+			break;
+	}
+	if (*p || (size_t)(p - text) >= CONFIG_DEVICES_TEXT)
+		return -EINVAL;
+	return store_string(key, object, text);
+}
+
+const struct value_type value_drop = {
+	.wire = WIRE_STRING,
+	.parse = parse_drop,
+	.format = format_drop,
+	.form = "context, iotlb, device-tlb, interrupt, pasid-iotlb, pasid-cache or "
+		"pasid-device-tlb, or several with ':' between",
+};
+
+const struct value_type value_devices = {
+	.wire = WIRE_STRING,
+	.parse = parse_devices,
+	.format = format_string,
+	.form = "names of devices with ':' between, as in disk0:sdma1",
+};
 
 const struct value_type value_cpu = {
 	.wire = WIRE_STRING,

@@ -6,8 +6,10 @@
 #include <linux/kvm.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/base.h"
@@ -24,7 +26,9 @@
 #define LAPIC_MODE_EXTINT	(7U << 8)
 #define LAPIC_MODE_NMI		(4U << 8)
 
-#define DELIVERY_RETRIES 3
+/* Retries that follow each other by less than the time, in nanoseconds. */
+#define DELIVERY_RETRIES 16
+#define DELIVERY_WINDOW	 10000000ULL
 
 int vcpu_signal(void)
 {
@@ -217,12 +221,22 @@ static void dump_state(struct vcpu *vcpu)
  * KVM refuses to emulate an access while an event is being delivered to the guest. It looks at the
  * event's type, not at whether it is valid, and some hardware (QEMU's SVM) leaves the type of an
  * earlier one there: then the same instruction succeeds the next time. Bound: DELIVERY_RETRIES in a
- * row, for a guest that really puts its stack or its IDT on a device.
+ * row, for a guest that really puts its stack or its IDT on a device. Exits alone do not tell a
+ * row: a guest whose devices are all reached by ioeventfd may have no other for a long time.
  */
 static bool retry_delivery(struct vcpu *vcpu)
 {
-	return vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV &&
-	       vcpu->delivery_retries++ < DELIVERY_RETRIES;
+	struct timespec now;
+	uint64_t time;
+
+	if (vcpu->run->internal.suberror != KVM_INTERNAL_ERROR_DELIVERY_EV)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	time = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	if (time - vcpu->delivery_retried >= DELIVERY_WINDOW)
+		vcpu->delivery_retries = 0;
+	vcpu->delivery_retried = time;
+	return vcpu->delivery_retries++ < DELIVERY_RETRIES;
 }
 
 static void exit_internal_error(struct vcpu *vcpu)
@@ -247,8 +261,6 @@ static void handle_exit(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	struct vcpu_counters *counters = &vcpu->counters;
 
-	if (run->exit_reason != KVM_EXIT_INTERNAL_ERROR)
-		vcpu->delivery_retries = 0;
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
 		counters->pio++;

@@ -12,6 +12,7 @@
 #include "vmm/caps.h"
 #include "vmm/control.h"
 #include "vmm/exit.h"
+#include "vmm/iommu.h"
 #include "vmm/nearest.h"
 #include "vmm/vm.h"
 
@@ -63,8 +64,15 @@ static int verb_run(struct invocation *invocation)
 
 static int verb_caps(struct invocation *invocation)
 {
+	struct config_error error;
 	struct caps caps;
 
+	if (invocation->config.vtd_count) {
+		if (!iommu_explain(&invocation->config, invocation->json, stdout, &error))
+			return NIDUS_EXIT_POWEROFF;
+		fprintf(stderr, "nidus: %s\n", error.text);
+		return NIDUS_EXIT_USAGE;
+	}
 	caps_probe(&caps, &caps_this_host);
 	caps_print(&caps, invocation->json, stdout);
 	return caps_usable(&caps) ? NIDUS_EXIT_POWEROFF : NIDUS_EXIT_FAILURE;
@@ -78,6 +86,11 @@ static int verb_list(struct invocation *invocation)
 static int verb_stats(struct invocation *invocation)
 {
 	return control_stats(invocation->operand, invocation->json);
+}
+
+static int verb_trace(struct invocation *invocation)
+{
+	return control_trace(invocation->operand, invocation->second);
 }
 
 static int verb_stop(struct invocation *invocation)
@@ -144,7 +157,9 @@ const struct verb verbs[] = {
 	  .run = verb_check },
 	{ .name = "caps",
 	  .summary = "say what this host can do, and what to change where it cannot",
-	  .text = "Exit codes: 0 this host runs Linux guests, 1 it does not.\n",
+	  .text = "With --vtd: what such a unit offers a guest, bit by bit, and why.\n"
+		  "Exit codes: 0 this host runs Linux guests, 1 it does not.\n",
+	  .group = "vtd",
 	  SETTINGS(json_settings),
 	  .run = verb_caps },
 	{ .name = "list",
@@ -157,6 +172,16 @@ const struct verb verbs[] = {
 	  .operand_required = true,
 	  SETTINGS(json_settings),
 	  .run = verb_stats },
+	{ .name = "trace",
+	  .summary = "show what a device asks of its remapping unit, as it happens",
+	  .text = "Devices are called as in `nidus stats`: disk0, net0, console, rng, sdma0, "
+		  "edu0,\n"
+		  "ioapic. Ctrl-C ends it. The VM never waits for it: lines that are not read in\n"
+		  "time are dropped, and counted.\n",
+	  .operand = "NAME",
+	  .operand_required = true,
+	  .second = "DEVICE",
+	  .run = verb_trace },
 	{ .name = "stop",
 	  .summary = "end a running VM and wait until it is gone",
 	  .operand = "NAME",
@@ -184,7 +209,7 @@ const struct verb *verb_find(const char *name, struct config_error *error)
 	else
 		config_fail(error,
 			    "unknown verb '%.100s'; valid ones: run, check, caps, list, stats, "
-			    "stop, version, help",
+			    "trace, stop, version, help",
 			    name);
 	return NULL;
 }

@@ -18,6 +18,7 @@
 #include "devices/log.h"
 #include "devices/loop.h"
 #include "vmm/exit.h"
+#include "vmm/iommu.h"
 #include "vmm/kernel.h"
 #include "vmm/layout.h"
 #include "vmm/monitor.h"
@@ -121,7 +122,7 @@ static int pci_create(struct machine *machine)
 		.mem32_base = LAYOUT_MEM32_BASE,
 		.mem32_size = LAYOUT_MEM32_SIZE,
 		.mem64_base = layout_mem64_base(high_ram),
-		.mem64_size = layout_mem64_size(high_ram, machine->phys_bits),
+		.mem64_size = layout_mem64_size(high_ram, machine->cpu.phys_bits),
 		.io_base = LAYOUT_PCI_IO_BASE,
 		.io_size = LAYOUT_PCI_IO_SIZE,
 		.gsi_base = LAYOUT_INTX_GSI_BASE,
@@ -183,6 +184,7 @@ static const struct step steps[] = {
 	{ "IOAPIC", ioapic_init, ioapic_destroy, NIDUS_EXIT_FAILURE },
 	{ "event loop", event_loop_create, event_loop_destroy, NIDUS_EXIT_FAILURE },
 	{ "PCI host", pci_create, pci_destroy, NIDUS_EXIT_FAILURE },
+	{ "remapping units", iommu_create, iommu_destroy, NIDUS_EXIT_FAILURE },
 	{ "peripherals", peripherals_create, peripherals_destroy, NIDUS_EXIT_USAGE },
 	{ "ports", ports_init, NULL, NIDUS_EXIT_USAGE },
 	{ "PCI resources", resources_assign, NULL, NIDUS_EXIT_USAGE },
@@ -198,7 +200,16 @@ static void undo(struct machine *machine, unsigned int taken)
 			steps[taken].undo(machine);
 }
 
-/* Takes all steps, or none. Each step says itself what is wrong, in one line. */
+/* The host has run out of something, which is nobody's bad option but --memory's. */
+static bool is_exhausted(const struct step *step, int rc)
+{
+	return step->take != memory_acquire && (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE);
+}
+
+/*
+ * Takes all steps, or none. Each step says itself what is wrong, in one line; that memory is short
+ * is said here.
+ */
 static enum nidus_exit build(struct machine *machine)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -207,8 +218,10 @@ static enum nidus_exit build(struct machine *machine)
 		if (!rc)
 			continue;
 		log_debug(VMM, "%s: cannot be set up: %s", steps[i].name, strerror(-rc));
+		if (rc == -ENOMEM && steps[i].take != memory_acquire)
+			log_error(VMM, "%s: the host is out of memory", steps[i].name);
 		undo(machine, i);
-		return steps[i].failure;
+		return is_exhausted(&steps[i], rc) ? NIDUS_EXIT_FAILURE : steps[i].failure;
 	}
 	return NIDUS_EXIT_POWEROFF;
 }

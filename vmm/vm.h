@@ -19,13 +19,16 @@
  * device. Doorbells never get that far: they are ioeventfds. What no device claims reads as ones.
  *
  * Interrupts. LAPICs are in KVM, the IOAPIC (vmm/ioapic.c) is ours, and every interrupt is an MSI:
- * wired ones are turned into messages by the IOAPIC's redirection entries. vmm/irq.c holds the
- * routing table that lets an eventfd raise a message without us.
+ * wired ones are turned into messages by the IOAPIC's redirection entries. vmm/irq.c has every
+ * message remapped by the unit that its sender is behind, and holds the routing table that lets an
+ * eventfd raise a message without us.
  *
- * DMA. Devices reach memory by devices/dma.h alone.
+ * DMA. Devices reach memory by devices/dma.h alone; with a VT-d unit in between if there is one
+ * (vmm/iommu.c makes the units of viommu/ and says what is behind which).
  *
  * Locks, outermost first: the PCI host's lock, a virtio device's lock, MSI-X and INTx locks, the
- * IOAPIC's lock, the routing table's lock. The bus locks are held for lookups only.
+ * IOAPIC's lock, a remapping unit's lock (viommu/unit.h), the routing table's lock, the unit's
+ * interrupt remapping lock. The bus locks are held for lookups only.
  *
  * A guest can at worst end its own VM, by machine_end(): the first reason is kept, the control
  * thread is woken, and everything stops in order.
@@ -33,6 +36,7 @@
 #ifndef NIDUS_VMM_VM_H
 #define NIDUS_VMM_VM_H
 
+#include <linux/kvm.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,14 +48,17 @@
 #include "devices/machine.h"
 #include "devices/pci.h"
 #include "vmm/config.h"
+#include "vmm/cpuid.h"
 #include "vmm/ioapic.h"
 #include "vmm/irq.h"
 
 struct kvm_run;
 struct loop;
 struct control;
+struct iommu;
 struct peripherals;
 struct boot_state;
+struct vtd_unit;
 
 /* Exits by reason, counted per vCPU; read by `nidus stats` while they change. */
 struct vcpu_counters {
@@ -70,7 +77,9 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;
-	unsigned int delivery_retries; /* in a row; see vcpu.c */
+	unsigned int delivery_retries; /* with these registers; see vcpu.c */
+	struct kvm_regs delivery_regs;
+	uint64_t delivery_retried;     /* when the last one was, monotonic, nanoseconds */
 	struct vcpu_counters counters;
 };
 
@@ -80,6 +89,19 @@ struct memory {
 	void *base;
 	uint64_t size;	  /* bytes of RAM */
 	uint64_t mapping; /* bytes mapped: size, rounded up to the page size of the backing */
+};
+
+/*
+ * Memory of real devices that the guest reaches without exits, each a slot of KVM's behind those of
+ * RAM.
+ */
+#define DEVICE_SLOTS 256
+struct device_slots {
+	pthread_mutex_t lock; /* protects all of it; a leaf */
+	unsigned int limit;   /* that this KVM has for them, at most DEVICE_SLOTS */
+	struct device_slot {
+		uint64_t gpa, size; /* size 0: free */
+	} slot[DEVICE_SLOTS];
 };
 
 /* Where threads wait until all of them have closed their filters. */
@@ -96,22 +118,27 @@ struct machine {
 	int kvm; /* /dev/kvm */
 	int vm;
 	unsigned int vcpu_mmap_size;
-	unsigned int phys_bits; /* width of guest-physical addresses */
+	struct cpuid_guest cpu; /* what the guest's is */
 	bool virtualised;	/* the CPU has VMX or SVM: /dev/kvm is not software */
 	struct memory memory;
 	struct ram ram;
+	struct device_slots slots;
 	struct bus mmio;
 	struct bus pio;
 	struct irq_routes routes;
 	struct ioapic ioapic;
+	struct vtd_unit
+		*vtd_of[256]; /* by source-id on bus 0; NULL: no unit. Constant while it runs */
 	struct pci_host pci;
 	struct vcpu vcpu[CONFIG_CPUS_MAX];
 	struct loop *loop;
 	pid_t pid;
 	struct timespec started;
 
+	struct iommu *iommu; /* NULL: no remapping units */
 	struct peripherals *peripherals;
 	struct control *control; /* NULL: the VM has no name */
+	const char *traced;	 /* requester that a client watches; control thread only */
 	pthread_t io_thread;
 	bool io_started;
 	struct start_line start;
@@ -138,7 +165,6 @@ void kvm_release(struct machine *machine);
 /* vmm/cpuid.c: what CPUID tells vCPU @index, with the features of config->cpu masked. */
 struct kvm_cpuid2;
 int cpuid_apply(struct machine *machine, struct vcpu *vcpu);
-unsigned int cpuid_phys_bits(struct machine *machine);
 
 /* vmm/vcpu.c. */
 int vcpu_create(struct machine *machine, unsigned int index);

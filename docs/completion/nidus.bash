@@ -10,6 +10,14 @@ _nidus_keys()
 	-m | --memory | --mem) echo "size= hugepages= prefault overcommit shared" ;;
 	-d | --disk) echo "path= fd= ro direct queues= serial=" ;;
 	-n | --net | --network) echo "tap= fd= mac= queues= offload=" ;;
+	--vtd)
+		echo "devices= aw= pasid-bits= scalable first-stage second-stage nested
+			first-stage-57 first-stage-1g pass-through ats pri ir x2apic supervisor
+			execute caching-mode snoop access-dirty extended-accessed abort-dma vcmd
+			pasid-quota= fault-records= drop="
+		;;
+	--sdma) echo "queues=" ;;
+	--edu) echo "dma-mask=" ;;
 	--serial | --console) echo "to= file=" ;;
 	esac
 }
@@ -20,6 +28,16 @@ _nidus_values()
 	case $2 in
 	hugepages) compgen -W "2M 1G off" -- "$3" ;;
 	prefault | overcommit | shared | ro | direct | offload) compgen -W "on off" -- "$3" ;;
+	scalable | first-stage | second-stage | nested | first-stage-57 | first-stage-1g | \
+		pass-through | ats | pri | ir | x2apic | supervisor | execute | caching-mode | \
+		snoop | access-dirty | extended-accessed | abort-dma | vcmd)
+		compgen -W "on off auto" -- "$3"
+		;;
+	aw) compgen -W "39 48 57" -- "$3" ;;
+	drop)
+		compgen -W "context iotlb device-tlb interrupt pasid-iotlb pasid-cache \
+			pasid-device-tlb" -- "$3"
+		;;
 	to) compgen -W "stdio off" -- "$3" ;;
 	path | file) compgen -f -- "$3" ;;
 	tap) compgen -W "$(_nidus_taps)" -- "$3" ;;
@@ -69,13 +87,14 @@ _nidus_option()
 _nidus_options()
 {
 	local vm="-k --kernel -i --initrd -p --cmdline --params -c --cpus -m --memory --mem -d --disk
-		-n --net --network --serial --console --rng --no-rng --exit-port --no-exit-port
+		-n --net --network --vtd --sdma --edu --serial --console --rng --no-rng --exit-port --no-exit-port
 		--name --seccomp --log -f --manifest --file"
 
 	case $1 in
 	run) echo "$vm -h --help" ;;
 	check) echo "$vm --dtb -h --help" ;;
-	caps | list | stats) echo "--json -h --help" ;;
+	caps) echo "--vtd --json -h --help" ;;
+	list | stats) echo "--json -h --help" ;;
 	stop) echo "--timeout -h --help" ;;
 	*) echo "-h --help" ;;
 	esac
@@ -107,7 +126,7 @@ _nidus()
 	verb=${words[1]}
 	previous=${words[${#words[@]} - 2]}
 	if [[ ${#words[@]} -le 2 ]]; then
-		replies=$(compgen -W "run check caps list stats stop version help --help --version" \
+		replies=$(compgen -W "run check caps list stats trace stop version help --help --version" \
 			-- "$cur")
 	elif [[ $cur == --*=* ]]; then
 		replies=$(_nidus_option "${cur%%=*}" "${cur#*=}" | sed "s|^|${cur%%=*}=|")
@@ -116,19 +135,20 @@ _nidus()
 	else
 		case $previous in
 		-[kicmdnf] | --kernel | --initrd | --cpus | --memory | --mem | --disk | --net | \
-		--network | --serial | --console | --seccomp | --log | --manifest | --file | --dtb)
+		--network | --vtd | --sdma | --edu | --serial | --console | --seccomp | --log | \
+		--manifest | --file | --dtb)
 			replies=$(_nidus_option "$previous" "$cur")
 			;;
 		-p | --cmdline | --params | --name | --timeout) return ;;
 		*)
 			case $verb in
 			run | check) replies=$(compgen -f -- "$cur") ;;
-			stats | stop)
+			stats | trace | stop)
 				replies=$(compgen -W "$(nidus list 2>/dev/null | cut -d' ' -f1)" \
 					-- "$cur")
 				;;
 			help)
-				replies=$(compgen -W "run check caps list stats stop version help" \
+				replies=$(compgen -W "run check caps list stats trace stop version help" \
 					-- "$cur")
 				;;
 			esac

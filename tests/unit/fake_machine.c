@@ -30,6 +30,7 @@ void machine_send_msi(struct machine *machine, uint16_t requester, const struct 
 {
 	(void)requester;
 	pthread_mutex_lock(&machine->lock);
+	machine->sent_by_hand++;
 	record(machine, msi);
 	pthread_mutex_unlock(&machine->lock);
 }
@@ -68,6 +69,16 @@ int machine_set_msi_route(struct machine *machine, int handle, const struct msi_
 	return 0;
 }
 
+bool machine_msi_route_live(struct machine *machine, int handle)
+{
+	bool live;
+
+	pthread_mutex_lock(&machine->lock);
+	live = machine->route[handle].enabled && !machine->routes_blocked;
+	pthread_mutex_unlock(&machine->lock);
+	return live;
+}
+
 int machine_set_doorbell(struct machine *machine, uint64_t address, unsigned int size, int eventfd,
 			 bool on)
 {
@@ -85,6 +96,59 @@ int machine_set_doorbell(struct machine *machine, uint64_t address, unsigned int
 		return 0;
 	}
 	return -ENOENT;
+}
+
+static struct fake_map *find_map(struct machine *machine, uint64_t address, uint64_t size)
+{
+	for (unsigned int i = 0; i < machine->map_count; i++)
+		if (ranges_overlap(machine->map[i].address, machine->map[i].size, address, size))
+			return &machine->map[i];
+	return NULL;
+}
+
+int machine_map_device(struct machine *machine, uint64_t address, uint64_t size, void *host,
+		       bool on)
+{
+	struct fake_map *map;
+	int rc = 0;
+
+	if (address % PAGE_SIZE_4K || size % PAGE_SIZE_4K || (uintptr_t)host % PAGE_SIZE_4K)
+		abort();
+	pthread_mutex_lock(&machine->lock);
+	map = find_map(machine, address, size);
+	if (on && map)
+		rc = -EEXIST;
+	else if (on && (machine->no_maps || machine->map_count == FAKE_MAPS))
+		rc = -ENOSPC;
+	else if (on)
+		machine->map[machine->map_count++] = (struct fake_map){ address, size, host };
+	else if (map && map->address == address && map->size == size)
+		*map = machine->map[--machine->map_count];
+	else
+		abort();
+	pthread_mutex_unlock(&machine->lock);
+	return rc;
+}
+
+int machine_watch_eoi(struct machine *machine, unsigned int gsi, int eventfd)
+{
+	if (machine->watch_count == FAKE_WATCHES)
+		return -ENOSPC;
+	machine->watch[machine->watch_count++] = (struct fake_watch){ gsi, eventfd };
+	return 0;
+}
+
+void fake_eoi(struct machine *machine, unsigned int gsi)
+{
+	uint64_t one = 1;
+
+	for (unsigned int i = 0; i < machine->watch_count; i++) {
+		if (machine->watch[i].gsi != gsi)
+			continue;
+		machine_set_irq(machine, gsi, false);
+		if (write(machine->watch[i].eventfd, &one, sizeof(one)) < 0)
+			abort();
+	}
 }
 
 void machine_end(struct machine *machine, enum machine_end reason, unsigned int status)
@@ -165,8 +229,23 @@ uint64_t fake_alloc(struct machine *machine, uint64_t size, uint64_t align)
 	return at;
 }
 
+/* Where a device's memory is mapped at @address, or NULL. */
+static uint8_t *device_memory(struct machine *machine, uint64_t address, unsigned int size)
+{
+	uint8_t *host = NULL;
+	struct fake_map *map;
+
+	pthread_mutex_lock(&machine->lock);
+	map = find_map(machine, address, size);
+	if (map)
+		host = map->host + (address - map->address);
+	pthread_mutex_unlock(&machine->lock);
+	return host;
+}
+
 void fake_write(struct machine *machine, uint64_t address, unsigned int size, uint64_t value)
 {
+	uint8_t *memory = device_memory(machine, address, size);
 	uint64_t one = 1;
 
 	for (unsigned int i = 0; i < machine->bell_count; i++) {
@@ -177,14 +256,21 @@ void fake_write(struct machine *machine, uint64_t address, unsigned int size, ui
 		return;
 	}
 	value = htole64(value);
-	bus_write(&machine->mmio, address, &value, size);
+	if (memory)
+		memcpy(memory, &value, size);
+	else
+		bus_write(&machine->mmio, address, &value, size);
 }
 
 uint64_t fake_read(struct machine *machine, uint64_t address, unsigned int size)
 {
+	const uint8_t *memory = device_memory(machine, address, size);
 	uint64_t value = 0;
 
-	bus_read(&machine->mmio, address, &value, size);
+	if (memory)
+		memcpy(&value, memory, size);
+	else
+		bus_read(&machine->mmio, address, &value, size);
 	return le64toh(value);
 }
 

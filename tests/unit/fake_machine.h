@@ -20,6 +20,8 @@
 #define FAKE_MSIS     256
 #define FAKE_ROUTES   256
 #define FAKE_BELLS    256
+#define FAKE_MAPS     32
+#define FAKE_WATCHES  8
 
 struct machine {
 	struct ram ram;
@@ -28,7 +30,7 @@ struct machine {
 	uint64_t next; /* free RAM, for fake_alloc() */
 
 	pthread_mutex_t lock; /* protects what follows */
-	unsigned int msi_count;
+	unsigned int msi_count, sent_by_hand;
 	struct msi_message msi[FAKE_MSIS];
 	unsigned int route_count;
 	struct fake_route {
@@ -41,11 +43,21 @@ struct machine {
 		uint64_t address;
 		int eventfd;
 	} bell[FAKE_BELLS];
+	unsigned int map_count;
+	struct fake_map {
+		uint64_t address, size;
+		uint8_t *host;
+	} map[FAKE_MAPS];
+	unsigned int watch_count;
+	struct fake_watch {
+		unsigned int gsi;
+		int eventfd;
+	} watch[FAKE_WATCHES];
 	bool irq[24];
 	enum machine_end end;
 
 	/* What shall go wrong. */
-	bool no_routes, no_doorbells;
+	bool no_routes, no_doorbells, no_maps, routes_blocked;
 };
 
 struct machine *fake_machine_create(void);
@@ -55,9 +67,13 @@ void fake_machine_destroy(struct machine *machine);
 uint64_t fake_alloc(struct machine *machine, uint64_t size, uint64_t align);
 void *fake_ram(struct machine *machine, uint64_t gpa);
 
-/* What a CPU does: doorbells ring their eventfds, everything else goes to the bus. */
+/* What a CPU does: doorbells ring their eventfds, memory of devices is memory, everything else goes
+ * to the bus. */
 void fake_write(struct machine *machine, uint64_t address, unsigned int size, uint64_t value);
 uint64_t fake_read(struct machine *machine, uint64_t address, unsigned int size);
+
+/* The guest ends an interrupt of input @gsi. */
+void fake_eoi(struct machine *machine, unsigned int gsi);
 
 /* How often the message with @data was sent since the last call for it; routes included. */
 unsigned int fake_take_msis(struct machine *machine, uint32_t data);

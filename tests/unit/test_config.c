@@ -174,6 +174,27 @@ static void test_validate(void **state)
 		{ "kernel|-m|65,hugepages=2M",
 		  "66560K is not a multiple of the 2M pages of hugepages=2M; take 66M" },
 		{ "kernel|-m|1G,hugepages=1G", "this host has no pages of 1G" },
+		{ "kernel|--vtd|--sdma|--edu", NULL },
+		{ "kernel|--sdma|queues=64", NULL },
+		{ "kernel|--vtd|devices=rng|--vtd|--vtd|devices=sdma0|--sdma", NULL },
+		{ "kernel|--vtd|--vtd", "--vtd 1: has no devices, and neither has --vtd 0: only" },
+		{ "kernel|--vtd|devices=sdma1|--sdma",
+		  "--vtd 0: devices: there is no 'sdma1'; there are: sdma0, rng" },
+		{ "kernel|--vtd|devices=rng|--no-rng", "no 'rng'; there are: no others" },
+		{ "kernel|--vtd|devices=console|--console|file=x", NULL },
+		{ "kernel|--vtd|devices=rng|--vtd|devices=rng",
+		  "--vtd 1: devices: 'rng' is behind --vtd 0 already; keep one" },
+		{ "kernel|--vtd|first-stage=off,nested=on",
+		  "--vtd 0: nested=on needs first-stage, which is off: turn that on, or leave" },
+		{ "kernel|--vtd|first-stage=off", NULL },
+		{ "kernel|--vtd|scalable=off", NULL },
+		{ "kernel|--vtd|scalable=off,pri", "pri=on needs scalable, which is off" },
+		{ "kernel|--vtd|ats=off,pri", "pri=on needs ats, which is off" },
+		{ "kernel|--vtd|ir=off,x2apic", "x2apic=on needs ir, which is off" },
+		{ "kernel|--vtd|first-stage=off,second-stage=off",
+		  "scalable mode needs first-stage or second-stage" },
+		{ "kernel|--vtd|vcmd,pasid-bits=0", "vcmd=on needs PASIDs, but pasid-bits is 0" },
+		{ "kernel|--vtd|scalable=off,pass-through=off", NULL },
 	};
 
 	(void)state;
@@ -186,6 +207,35 @@ static void test_validate(void **state)
 			fail_msg("'%s': %s", rows[i][0], r ? error.text : "accepted");
 	}
 	assert_int_equal(access("new", F_OK), -1);
+}
+
+/* Slots of the bus: 30 for devices. */
+static void test_too_many_devices(void **state)
+{
+	struct invocation invocation;
+	struct config_error error;
+	struct vm_config *config = &invocation.config;
+	static char kernel[] = "kernel";
+	char *argv[] = { kernel };
+
+	(void)state;
+	assert_int_equal(options_parse(&invocation, verb_find("run", &error), 1, argv, &error), 0);
+	config->disk_count = CONFIG_DISKS;
+	for (unsigned int i = 0; i < CONFIG_DISKS; i++) {
+		config_disk_init(&config->disk[i]);
+		config->disk[i].fd = 100 + (int)i;
+	}
+	config->sdma_count = CONFIG_SDMAS;
+	config->edu_count = CONFIG_EDUS;
+	assert_int_equal(config_validate_rules(config, &error), 0); /* 16 + 8 + 4, and rng: 29 */
+	config->console.kind = STREAM_FILE;
+	assert_int_equal(config_validate_rules(config, &error), 0);
+	config->net_count = 1;
+	config_net_init(&config->net[0]);
+	config->net[0].fd = 99;
+	assert_int_equal(config_validate_rules(config, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "31 PCI devices are too many: at most 30"));
+	options_free(&invocation);
 }
 
 /* As an ordinary user: root may write everything. */
@@ -411,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_print),
 		cmocka_unit_test_setup_teardown(test_validate, setup, teardown),
+		cmocka_unit_test(test_too_many_devices),
 		cmocka_unit_test_setup_teardown(test_permissions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inherited_disk, setup, teardown),
 	};

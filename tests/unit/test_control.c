@@ -22,11 +22,13 @@
 #include "devices/base.h"
 #include "vmm/control.h"
 #include "vmm/exit.h"
+#include "vmm/trace.h"
 
 /* What a VM would count. */
 struct vm {
 	unsigned int stats, stops;
-	size_t size; /* of the answer; 0: a short one */
+	struct trace *trace; /* whose lines go to a client; NULL: none */
+	size_t size;	     /* of the answer; 0: a short one */
 };
 
 static void vm_stats(void *context, FILE *out, bool json)
@@ -48,7 +50,20 @@ static void vm_stop(void *context)
 	vm->stops++;
 }
 
-static const struct control_ops ops = { .stats = vm_stats, .stop = vm_stop };
+static int vm_trace(void *context, const char *device, struct trace *trace)
+{
+	struct vm *vm = context;
+
+	vm->trace = NULL;
+	if (!device)
+		return 0;
+	if (strcmp(device, "disk0"))
+		return -ENOENT;
+	vm->trace = trace;
+	return 0;
+}
+
+static const struct control_ops ops = { .stats = vm_stats, .stop = vm_stop, .trace = vm_trace };
 
 static char runtime[64];
 
@@ -122,8 +137,11 @@ static void test_requests(void **state)
 		{ "stats\n", "ok\nexits 1\n" },
 		{ "stats json", "ok\n{\"exits\": 1}\n" },
 		{ "stop", "ok\n" },
-		{ "stats xml", "error unknown request; valid ones: stats, stats json, stop" },
-		{ "STOP", "error unknown request; valid ones: stats, stats json, stop" },
+		{ "stats xml",
+		  "error unknown request; valid ones: stats, stats json, trace DEVICE, "
+		  "stop" },
+		{ "STOP", "error unknown request; valid ones: stats, stats json, trace DEVICE, "
+			  "stop" },
 		{ "0123456789012345678901234567890123456789012345678901234567890123456789",
 		  "error the request is too long" },
 	};
@@ -346,14 +364,22 @@ static void test_too_many_counters(void **state)
 	control_close(control);
 }
 
+/* Lets the server work until it has nothing to do. */
+static void serve(struct control *control, struct vm *vm)
+{
+	while (is_ready(control_fd(control)))
+		control_serve(control, &ops, vm);
+}
+
 static void test_silent_client_expires(void **state)
 {
 	struct control *control = open_good("vm1");
 	struct vm vm = { 0 };
-	char byte;
-	int fd = connect_to("vm1");
+	char byte, reply[64];
+	int fd = connect_to("vm1"), tracer = connect_to("vm1");
 
 	(void)state;
+	ask(control, &vm, tracer, "trace disk0", reply, sizeof(reply));
 	for (int i = 0; i < (CONTROL_PATIENCE + 3) * 10; i++) {
 		control_serve(control, &ops, &vm);
 		if (!recv(fd, &byte, 1, MSG_DONTWAIT))
@@ -361,6 +387,12 @@ static void test_silent_client_expires(void **state)
 		usleep(100000);
 	}
 	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+	usleep(1100000);
+	serve(control, &vm);
+	assert_non_null(vm.trace); /* who traces may be silent */
+	close(tracer);
+	serve(control, &vm);
+	assert_null(vm.trace);
 	usleep(1100000);
 	assert_false(is_ready(control_fd(control))); /* the timer rests without clients */
 	close(fd);
@@ -501,6 +533,80 @@ static void test_no_descriptor_leaks(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_trace(void **state)
+{
+	struct control *control = open_good("vm1");
+	int fd = connect_to("vm1"), other = connect_to("vm1");
+	struct vm vm = { 0 };
+	char reply[CONTROL_REPLY_MAX];
+	ssize_t n;
+
+	(void)state;
+	ask(control, &vm, fd, "trace disk1", reply, sizeof(reply));
+	assert_string_equal(reply, "error no device of that name is behind a remapping unit; see "
+				   "nidus stats for those that are");
+	assert_int_equal(ask(control, &vm, fd, "trace disk0", reply, sizeof(reply)), 3);
+	assert_non_null(vm.trace);
+	ask(control, &vm, other, "trace disk0", reply, sizeof(reply));
+	assert_string_equal(reply, "error somebody else traces; try again later");
+
+	trace_line(vm.trace, "one");
+	trace_line(vm.trace, "two");
+	serve(control, &vm);
+	n = recv(fd, reply, sizeof(reply) - 1, MSG_DONTWAIT);
+	assert_true(n > 0);
+	reply[n] = '\0';
+	/* Each behind its time, as in "   0.000123 ". */
+	assert_memory_equal(reply + 12, "one\n", 4);
+	assert_string_equal(reply + 28, "two\n");
+	close(fd);
+	serve(control, &vm);
+	assert_null(vm.trace);
+	assert_int_equal(ask(control, &vm, other, "trace disk0", reply, sizeof(reply)), 3);
+	assert_non_null(vm.trace);
+	control_close(control);
+	assert_null(vm.trace);
+	close(other);
+}
+
+/* Who does not read holds nobody up; what it misses is counted; what it gets is in order. */
+static void test_trace_that_is_not_read(void **state)
+{
+	struct control *control = open_good("vm1");
+	struct vm vm = { 0 };
+	int fd = connect_to("vm1"), other = connect_to("vm1");
+	unsigned int written = 60000, next = 0, dropped = 0, number;
+	char reply[CONTROL_REPLY_MAX], line[32];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(ask(control, &vm, fd, "trace disk0", reply, sizeof(reply)), 3);
+	for (unsigned int i = 0; i < written; i++) {
+		snprintf(line, sizeof(line), "line %u", i);
+		trace_line(vm.trace, line);
+		serve(control, &vm);
+	}
+	assert_true(ask(control, &vm, other, "stats", reply, sizeof(reply)) > 0);
+	while ((n = recv(fd, reply, sizeof(reply) - 1, MSG_DONTWAIT)) > 0) {
+		reply[n] = '\0';
+		assert_int_equal(reply[n - 1], '\n');
+		for (char *p = strtok(reply, "\n"); p; p = strtok(NULL, "\n"))
+			if (sscanf(p, "%*f line %u", &number) == 1)
+				assert_int_equal(number, next++);
+			else
+				assert_int_equal(sscanf(p, "(%u lines", &dropped), 1);
+		serve(control, &vm);
+	}
+	assert_true(next > 0 && dropped > 0);
+	assert_int_equal(next + dropped, written);
+	trace_line(vm.trace, "more");
+	serve(control, &vm);
+	assert_true(recv(fd, reply, sizeof(reply), MSG_DONTWAIT) > 0);
+	close(fd);
+	close(other);
+	control_close(control);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +623,8 @@ int main(void)
 		TEST(test_client_that_does_not_read),
 		TEST(test_too_many_counters),
 		TEST(test_silent_client_expires),
+		TEST(test_trace),
+		TEST(test_trace_that_is_not_read),
 		TEST(test_verbs),
 		TEST(test_vm_that_does_not_stop),
 		TEST(test_no_descriptor_leaks),

@@ -40,7 +40,7 @@ static uint64_t swap_epoch(const struct dma *dma)
 	return 7;
 }
 
-static const struct dma_ops swap_ops = { swap_translate, swap_epoch };
+static const struct dma_ops swap_ops = { .translate = swap_translate, .epoch = swap_epoch };
 
 static void test_ram_ptr(void **state)
 {

@@ -166,6 +166,52 @@ static void test_directed_eoi(void **state)
 	assert_int_equal(sent, 2);
 }
 
+/* Remappable format (VT-d 5.1.5.1): the index and the format travel as the destination does. */
+static void test_remappable_format(void **state)
+{
+	static const struct {
+		uint64_t entry, address;
+		uint32_t data;
+	} rows[] = {
+		/* index 3, edge and level, vector 4 */
+		{ UINT64_C(0x0007000000000004), 0xfee00070, 0x0004 },
+		{ UINT64_C(0x0007000000008004), 0xfee00070, 0xc004 },
+		/* the index's highest bits of both parts, and all of them */
+		{ UINT64_C(0x8001000000000000), 0xfee80010, 0 },
+		{ UINT64_C(0x0001000000000800), 0xfee00014, 0 },
+		{ UINT64_C(0xffff000000000800), 0xfeeffff4, 0 },
+	};
+
+	(void)state;
+	machine->vtd_of[IOAPIC_REQUESTER] = (struct vtd_unit *)machine; /* any but NULL */
+	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
+		program(i, rows[i].entry);
+		assert_int_equal(read_register(0x10 + i * 2 + 1), rows[i].entry >> 32);
+		ioapic_set(machine, i, true);
+		assert_int_equal(sent, i + 1);
+		assert_int_equal(last.address, rows[i].address);
+		assert_int_equal(last.data, rows[i].data);
+		if (!(rows[i].entry & 1 << 15))
+			continue;
+		assert_int_equal(route[i].address, rows[i].address);
+		assert_int_equal(route[i].data, rows[i].data);
+	}
+	/* 47:32 are nobody's. */
+	write_register(0x11, UINT32_MAX);
+	assert_int_equal(read_register(0x11), 0xffff0000);
+}
+
+/* Without a remapping unit there is a destination and nothing else. */
+static void test_no_remappable_format(void **state)
+{
+	(void)state;
+	write_register(0x11, UINT32_MAX);
+	assert_int_equal(read_register(0x11), 0xff000000);
+	program(4, UINT64_C(0x0307000000000031));
+	ioapic_set(machine, 4, true);
+	assert_int_equal(last.address, 0xfee03000);
+}
+
 static void test_odd_accesses(void **state)
 {
 	(void)state;
@@ -187,8 +233,14 @@ static void test_odd_accesses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_reset_values), TEST(test_edge),	  TEST(test_level),
-		TEST(test_level_masked), TEST(test_directed_eoi), TEST(test_odd_accesses),
+		TEST(test_reset_values),
+		TEST(test_edge),
+		TEST(test_level),
+		TEST(test_level_masked),
+		TEST(test_directed_eoi),
+		TEST(test_odd_accesses),
+		TEST(test_remappable_format),
+		TEST(test_no_remappable_format),
 	};
 
 	return cmocka_run_group_tests_name("ioapic", tests, NULL, NULL);

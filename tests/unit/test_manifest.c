@@ -437,6 +437,23 @@ static void draw_net(struct net_config *net)
 	net->offload = draw(2);
 }
 
+static void draw_vtd(struct vtd_options *vtd)
+{
+	static const char *const devices[] = { "disk0", "disk1:net0:rng", "sdma7:edu0" };
+	static const unsigned int widths[] = { 39, 48, 57 };
+
+	*vtd = (struct vtd_options){
+		.aw = widths[draw(3)],
+		.pasid_bits = (unsigned int)draw(21),
+		.pasid_quota = (unsigned int)(1 + draw(1 << 20)),
+		.fault_records = (unsigned int)(1 + draw(16)),
+		.drop = draw(2) ? (unsigned int)draw(512) & 0x1de : 0,
+		.devices = draw(2) ? strdup(devices[draw(3)]) : NULL,
+	};
+	for (unsigned int i = 0; i < VTD_FEATURES; i++)
+		vtd->feature[i] = (enum toggle)draw(3);
+}
+
 static void draw_config(struct vm_config *config)
 {
 	static const char *const cpus[] = { "host", "host:-svm", "host:-avx2:-vmx:-sse4_2" };
@@ -473,6 +490,15 @@ static void draw_config(struct vm_config *config)
 	config->net_count = (unsigned int)draw(CONFIG_NETS + 1);
 	for (unsigned int i = 0; i < config->net_count; i++)
 		draw_net(&config->net[i]);
+	config->vtd_count = (unsigned int)draw(CONFIG_VTDS + 1);
+	for (unsigned int i = 0; i < config->vtd_count; i++)
+		draw_vtd(&config->vtd[i]);
+	config->sdma_count = (unsigned int)draw(CONFIG_SDMAS + 1);
+	for (unsigned int i = 0; i < config->sdma_count; i++)
+		config->sdma[i].queues = (unsigned int)(1 + draw(64));
+	config->edu_count = (unsigned int)draw(CONFIG_EDUS + 1);
+	for (unsigned int i = 0; i < config->edu_count; i++)
+		config->edu[i].dma_mask = (unsigned int)(12 + draw(53));
 	config->seccomp = (enum seccomp_mode)draw(3);
 	config->log = draw(2) ? strdup(logs[draw(ARRAY_SIZE(logs))]) : NULL;
 }
@@ -510,6 +536,18 @@ static void same_net(const struct net_config *a, const struct net_config *b)
 	assert_int_equal(a->offload, b->offload);
 }
 
+static void same_vtd(const struct vtd_options *a, const struct vtd_options *b)
+{
+	assert_int_equal(a->aw, b->aw);
+	assert_int_equal(a->pasid_bits, b->pasid_bits);
+	assert_int_equal(a->pasid_quota, b->pasid_quota);
+	assert_int_equal(a->fault_records, b->fault_records);
+	assert_int_equal(a->drop, b->drop);
+	same_string(a->devices, b->devices);
+	for (unsigned int i = 0; i < VTD_FEATURES; i++)
+		assert_int_equal(a->feature[i], b->feature[i]);
+}
+
 /* Field by field, by hand: this must not trust the tables it tests. */
 static void same_config(const struct vm_config *a, const struct vm_config *b)
 {
@@ -541,6 +579,15 @@ static void same_config(const struct vm_config *a, const struct vm_config *b)
 		same_net(&a->net[i], &b->net[i]);
 	assert_int_equal(a->seccomp, b->seccomp);
 	same_string(a->log, b->log);
+	assert_int_equal(a->vtd_count, b->vtd_count);
+	for (unsigned int i = 0; i < a->vtd_count; i++)
+		same_vtd(&a->vtd[i], &b->vtd[i]);
+	assert_int_equal(a->sdma_count, b->sdma_count);
+	for (unsigned int i = 0; i < a->sdma_count; i++)
+		assert_int_equal(a->sdma[i].queues, b->sdma[i].queues);
+	assert_int_equal(a->edu_count, b->edu_count);
+	for (unsigned int i = 0; i < a->edu_count; i++)
+		assert_int_equal(a->edu[i].dma_mask, b->edu[i].dma_mask);
 }
 
 static void test_round_trip(void **state)

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "devices/base.h"
+#include "viommu/spec.h"
 #include "vmm/config.h"
 #include "vmm/keys.h"
 #include "vmm/manifest.h"
@@ -118,6 +119,51 @@ static void test_everything(void **state)
 	assert_int_equal(config->console.kind, STREAM_STDIO);
 	assert_false(config->rng);
 	assert_true(config->exit_port);
+	options_free(&invocation);
+}
+
+static void test_remapping(void **state)
+{
+	struct invocation invocation;
+	const struct vm_config *config = &invocation.config;
+
+	(void)state;
+	expect_good(&invocation,
+		    "--vtd|--vtd|aw=39,devices=rng:disk0,nested=off,pri,drop=iotlb:pasid-cache|"
+		    "--sdma|queues=4|--sdma|--edu|--edu=dma-mask=32|"
+		    "--vtd=caching-mode,ir=auto,pasid-bits=0|K");
+	assert_string_equal(config->kernel, "K");
+	assert_int_equal(config->vtd_count, 3);
+	assert_int_equal(config->vtd[0].aw, 48);
+	assert_int_equal(config->vtd[0].pasid_bits, 20);
+	assert_null(config->vtd[0].devices);
+	for (unsigned int i = 0; i < VTD_FEATURES; i++)
+		assert_int_equal(config->vtd[0].feature[i], TOGGLE_AUTO);
+	assert_int_equal(config->vtd[1].aw, 39);
+	assert_string_equal(config->vtd[1].devices, "rng:disk0");
+	assert_int_equal(config->vtd[1].feature[VTD_FEATURE_NESTED], TOGGLE_OFF);
+	assert_int_equal(config->vtd[1].feature[VTD_FEATURE_PRI], TOGGLE_ON);
+	assert_int_equal(config->vtd[1].drop, 1 << VTD_DESC_IOTLB | 1 << VTD_DESC_PASID_CACHE);
+	assert_int_equal(config->vtd[2].feature[VTD_FEATURE_CACHING_MODE], TOGGLE_ON);
+	assert_int_equal(config->vtd[2].feature[VTD_FEATURE_INTERRUPT_REMAPPING], TOGGLE_AUTO);
+	assert_int_equal(config->vtd[2].pasid_bits, 0);
+	assert_int_equal(config->sdma_count, 2);
+	assert_int_equal(config->sdma[0].queues, 4);
+	assert_int_equal(config->sdma[1].queues, 8);
+	assert_int_equal(config->edu_count, 2);
+	assert_int_equal(config->edu[0].dma_mask, 28);
+	assert_int_equal(config->edu[1].dma_mask, 32);
+	options_free(&invocation);
+
+	/* What does not look like keys is the kernel's name. */
+	expect_good(&invocation, "--vtd|bzImage|--sdma");
+	assert_string_equal(config->kernel, "bzImage");
+	options_free(&invocation);
+	expect_good(&invocation, "--vtd|./ats");
+	assert_string_equal(config->kernel, "./ats");
+	options_free(&invocation);
+	expect_good(&invocation, "--vtd|k/a=b");
+	assert_string_equal(config->kernel, "k/a=b");
 	options_free(&invocation);
 }
 
@@ -328,6 +374,16 @@ static void test_other_verbs(void **state)
 		{ "check", "-k|x|--dtb|out.dtb", NULL },
 		{ "check", "--dtb=", "--dtb: bad value ''" },
 		{ "help", "run", NULL },
+		{ "trace", "vm1|disk0", NULL },
+		{ "trace", "vm1", "trace: DEVICE is missing: write `nidus trace NAME DEVICE`" },
+		{ "trace", "", "trace: NAME is missing: write `nidus trace NAME DEVICE`" },
+		{ "trace", "a|b|c", "unexpected argument 'c': 'b' is the DEVICE already" },
+		{ "caps", "--vtd", NULL },
+		{ "caps", "--vtd|aw=39|--json|--vtd=nested=off", NULL },
+		{ "caps", "--vtd|aw=40", "--vtd: aw: bad value '40': must be 39, 48 or 57" },
+		{ "caps", "--disk=x", "unknown option '--disk'" },
+		{ "caps", "x", "unexpected argument 'x': `nidus caps` takes none" },
+		{ "list", "--vtd", "unknown option '--vtd'" },
 	};
 
 	(void)state;
@@ -348,8 +404,8 @@ static void test_verbs(void **state)
 		{ "rum", "unknown verb 'rum': did you mean run?" },
 		{ "chekc", "unknown verb 'chekc': did you mean check?" },
 		{ "stast", "unknown verb 'stast': did you mean stats?" },
-		{ "xyzzy", "unknown verb 'xyzzy'; valid ones: run, check, caps, list, stats, stop, "
-			   "version, help" },
+		{ "xyzzy", "unknown verb 'xyzzy'; valid ones: run, check, caps, list, stats, "
+			   "trace, stop, version, help" },
 		{ "", "unknown verb ''; valid ones" },
 		{ "--disk", "valid ones" },
 	};
@@ -407,15 +463,11 @@ static void test_manifest_is_overridden(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_ways_to_write),
-		cmocka_unit_test(test_switches),
-		cmocka_unit_test(test_mistakes),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_other_verbs),
-		cmocka_unit_test(test_verbs),
-		cmocka_unit_test(test_manifest_is_overridden),
+		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_remapping), cmocka_unit_test(test_ways_to_write),
+		cmocka_unit_test(test_switches),  cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_other_verbs),
+		cmocka_unit_test(test_verbs),	  cmocka_unit_test(test_manifest_is_overridden),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

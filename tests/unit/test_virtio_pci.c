@@ -326,7 +326,7 @@ static uint64_t epoch(const struct dma *dma)
 static void platform_addresses(void **state)
 {
 	struct bench *b = *state;
-	static const struct dma_ops ops = { translate, epoch };
+	static const struct dma_ops ops = { .translate = translate, .epoch = epoch };
 
 	b->echo.device.pci.dma.ops = &ops;
 	assert_true(driver_offered(&b->driver) & PLATFORM);
@@ -340,6 +340,65 @@ static void platform_addresses(void **state)
 	fake_settle(b->loop);
 	assert_int_equal(take_used(b, 0), 0); /* it looked 4 MiB higher, and saw nothing */
 	assert_int_equal(driver_status(&b->driver) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+	b->echo.device.pci.dma.ops = NULL;
+}
+
+/* How deep in dma_enter() the device is, and how often it looked at its rings. */
+static unsigned int inside, looked;
+
+static int translate_inside(const struct dma *dma, uint64_t iova, uint64_t len,
+			    enum dma_access access, uint64_t *gpa, uint64_t *run)
+{
+	(void)dma;
+	(void)access;
+	assert_true(inside);
+	*gpa = iova;
+	*run = len;
+	return 0;
+}
+
+/* Asked before every use of the rings. */
+static uint64_t epoch_inside(const struct dma *dma)
+{
+	(void)dma;
+	assert_true(inside);
+	return looked++;
+}
+
+static unsigned int enter_gate(const struct dma *dma)
+{
+	(void)dma;
+	return ++inside;
+}
+
+static void leave_gate(const struct dma *dma, unsigned int token)
+{
+	(void)dma;
+	assert_int_equal(token, inside--);
+}
+
+/* No ring is touched but between dma_enter() and dma_leave(), and nothing stays inside. */
+static void gate_is_kept(void **state)
+{
+	static const struct dma_ops ops = { translate_inside, epoch_inside, enter_gate,
+					    leave_gate };
+	struct bench *b = *state;
+
+	inside = looked = 0;
+	b->echo.device.pci.dma.ops = &ops;
+	assert_true(driver_negotiate(&b->driver, VERSION | PLATFORM));
+	driver_queue_init(&b->driver, 0, SIZE);
+	driver_start(&b->driver);
+	for (unsigned int i = 0; i < 3 * SIZE; i++) {
+		add(b, 0);
+		driver_kick(&b->driver.queue[0]);
+		fake_settle(b->loop);
+		assert_int_equal(take_used(b, 0), 1);
+		assert_int_equal(inside, 0);
+	}
+	assert_true(looked > 3 * SIZE);
+	driver_reset(&b->driver);
+	assert_int_equal(inside, 0);
 	b->echo.device.pci.dma.ops = NULL;
 }
 
@@ -756,6 +815,7 @@ int main(void)
 		TEST(any_access),
 		TEST(negotiation),
 		TEST(platform_addresses),
+		TEST(gate_is_kept),
 		TEST(driver_ok_needs_features_ok),
 		TEST(chains_come_back),
 		TEST(chains_before_driver_ok),

@@ -466,7 +466,7 @@ static uint64_t unit_epoch(const struct dma *dma)
 	return unit.epoch;
 }
 
-static const struct dma_ops unit_ops = { unit_translate, unit_epoch };
+static const struct dma_ops unit_ops = { .translate = unit_translate, .epoch = unit_epoch };
 
 /* Rings that are contiguous for the driver only, in the largest queue. */
 static void scattered_rings(void **state)

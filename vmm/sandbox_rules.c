@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every system call that a running VM may make, and why; see sandbox.h. vmm/gen/filters.c turns
+ * them into filters while Nidus is built.
+ */
+#include <linux/if_tun.h>
+#include <linux/io_uring.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "devices/base.h"
+#include "vmm/sandbox.h"
+
+#define VCPU	(1U << SANDBOX_VCPU)
+#define IO	(1U << SANDBOX_IO)
+#define CONTROL (1U << SANDBOX_CONTROL)
+#define ALL	(VCPU | IO | CONTROL)
+
+/* clang-format off */
+#define CALL(name, threads, reason) \
+	{ SYS_##name, threads, SANDBOX_ANY_ARGUMENT, NULL, false, reason }
+#define RARE(name, threads, reason) \
+	{ SYS_##name, threads, SANDBOX_ANY_ARGUMENT, NULL, true, reason }
+#define IOCTL(request, threads, reason) \
+	{ SYS_ioctl, threads, request, #request, false, reason }
+#define RING(request, threads, reason) \
+	{ SYS_io_uring_register, threads, request, #request, false, reason }
+
+static const struct sandbox_rule rules[] = {
+	IOCTL(KVM_RUN, VCPU, "run the guest"),
+	IOCTL(KVM_SIGNAL_MSI, VCPU | IO, "a wired interrupt: the IOAPIC sends its message"),
+	IOCTL(KVM_SET_GSI_ROUTING, VCPU, "the guest programs the IOAPIC or MSI-X"),
+	IOCTL(KVM_IOEVENTFD, VCPU, "the guest moves a BAR that holds doorbells"),
+	{ SYS_ioctl, VCPU, KVM_GET_REGS, "KVM_GET_REGS", true,
+	  "report where the guest was when KVM gave up" },
+	{ SYS_ioctl, VCPU, KVM_GET_SREGS, "KVM_GET_SREGS", true,
+	  "report where the guest was when KVM gave up" },
+	IOCTL(TUNSETOFFLOAD, IO, "the guest negotiates network offloads"),
+	IOCTL(TUNSETQUEUE, IO, "the guest chooses its number of queue pairs"),
+	IOCTL(TCSETS, CONTROL, "put the terminal back in order"),
+	{ SYS_ioctl, VCPU | IO, TCSETS, "TCSETS", true, "the same after a fatal signal" },
+	RING(IORING_UNREGISTER_FILES, IO, "the ring lets go of disk images, and so of locks"),
+	CALL(io_uring_enter, IO, "all I/O of disks and streams, and waiting for it"),
+	CALL(read, CONTROL, "signals"),
+	CALL(readv, IO, "packets from a tap"),
+	CALL(write, ALL, "eventfds, messages"),
+	CALL(getrandom, IO, "virtio-rng"),
+	CALL(futex, ALL, "locks, and waiting for threads"),
+	RARE(sched_yield, ALL, "an invalidation waits for the DMA that is under way"),
+	RARE(clock_nanosleep, ALL, "the same, when that takes longer"),
+	CALL(epoll_wait, CONTROL, "which control client has a request"),
+	CALL(epoll_ctl, CONTROL, "control clients come and go"),
+	CALL(timerfd_settime, CONTROL, "hang up on control clients that are silent"),
+	CALL(poll, CONTROL, "wait for signals, control clients and the end"),
+	RARE(poll, VCPU | IO, "whether somebody takes a message, or the guest's last output"),
+	CALL(accept4, CONTROL, "a control client"),
+	CALL(recvfrom, CONTROL, "a control client's request"),
+	CALL(sendto, CONTROL, "the answer to a control client"),
+	CALL(newfstatat, CONTROL, "is the control socket still ours?"),
+	CALL(unlinkat, CONTROL, "remove the control socket"),
+	CALL(tgkill, CONTROL, "take vCPUs out of the guest"),
+	CALL(getpid, CONTROL, "pthread_kill()"),
+	CALL(close, CONTROL, "teardown"),
+	CALL(munmap, CONTROL, "teardown"),
+	CALL(madvise, VCPU | IO, "the stack of a thread that ends"),
+	RARE(munmap, VCPU | IO, "the same, if the C library keeps too many of them already"),
+	RARE(mmap, CONTROL, "malloc() of something large"),
+	RARE(brk, CONTROL, "malloc()"),
+	RARE(clock_gettime, ALL, "where the vDSO cannot tell the time"),
+	RARE(time, VCPU, "the same, for the RTC"),
+	CALL(rt_sigreturn, VCPU, "return from the signal that stops vCPUs"),
+	RARE(rt_sigreturn, IO | CONTROL, "return from a fatal signal, to meet it again"),
+	CALL(rt_sigprocmask, ALL, "pthread_kill(), and a thread that ends, block signals"),
+	RARE(restart_syscall, ALL, "the kernel goes on with a call after a stop (Ctrl-Z)"),
+	CALL(exit, VCPU | IO, "a thread ends"),
+	CALL(exit_group, CONTROL, "the process ends"),
+};
+/* clang-format on */
+
+static const char *const thread_names[SANDBOX_THREADS] = {
+	[SANDBOX_VCPU] = "vcpu",
+	[SANDBOX_IO] = "io",
+	[SANDBOX_CONTROL] = "control",
+};
+
+const struct sandbox_rule *sandbox_rules(unsigned int *count)
+{
+	*count = ARRAY_SIZE(rules);
+	return rules;
+}
+
+const char *sandbox_thread_name(enum sandbox_thread thread)
+{
+	return thread_names[thread];
+}
