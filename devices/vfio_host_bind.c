@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a guest's PASID entries ask for, attached in the host; and what the guest invalidates.
+ *
+ * A PASID changes its domain in one step: the kernel puts the new one in the place of the old. With
+ * one exception: the kernel loses count when a domain with page requests is replaced for requests
+ * without PASID, so there the old one is detached first.
+ *
+ * PASID 0 is the kernel's own for requests without, so it cannot be bound to anything else. The unit
+ * binds RID_PASID's entry once, without PASID; with another RID_PASID, PASID 0 is refused here.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/base.h"
+#include "devices/log.h"
+#include "devices/vfio_host.h"
+#include "devices/vfio_host_shadow.h"
+#include "devices/vfio_host_type1.h"
+
+/* --- What is attached. context->lock held. --- */
+
+static struct vfio_attachment **bucket_of(struct vfio_host *host, uint32_t pasid)
+{
+	return &host->bucket[pasid % VFIO_BUCKETS];
+}
+
+static struct vfio_attachment *find(struct vfio_host *host, uint32_t pasid)
+{
+	struct vfio_attachment *attachment = *bucket_of(host, pasid);
+
+	while (attachment && attachment->pasid != pasid)
+		attachment = attachment->next;
+	return attachment;
+}
+
+/* A new one, without a domain. 0 or a negative errno. */
+static int add(struct vfio_host *host, uint32_t pasid, struct vfio_attachment **to)
+{
+	struct vfio_context *context = host->context;
+	struct vfio_attachment **bucket = bucket_of(host, pasid), *attachment;
+
+	if (pasid != VTD_NO_PASID && context->pasids >= context->quota)
+		return -ENOSPC;
+	attachment = calloc(1, sizeof(*attachment));
+	if (!attachment)
+		return -ENOMEM;
+	attachment->pasid = pasid;
+	attachment->next = *bucket;
+	*bucket = attachment;
+	context->pasids += pasid != VTD_NO_PASID;
+	*to = attachment;
+	return 0;
+}
+
+static void drop(struct vfio_host *host, struct vfio_attachment *attachment)
+{
+	struct vfio_attachment **at = bucket_of(host, attachment->pasid);
+
+	while (*at != attachment)
+		at = &(*at)->next;
+	*at = attachment->next;
+	host->context->pasids -= attachment->pasid != VTD_NO_PASID;
+	free(attachment);
+}
+
+/* --- Attaching and detaching --- */
+
+static int detach_call(struct vfio_host *host, uint32_t pasid, uint32_t hwpt)
+{
+	(void)hwpt;
+	return vfio_iommufd_detach(host, pasid);
+}
+
+/* 0, and the domain is gone; or the kernel's error, and it is still there. */
+static int detach(struct vfio_host *host, struct vfio_attachment *attachment)
+{
+	struct vfio_domain *old = attachment->domain;
+	int rc = old->key.faultable ? vfio_faults_change(host, attachment->pasid, detach_call, 0)
+				    : vfio_iommufd_detach(host, attachment->pasid);
+
+	if (rc)
+		return rc;
+	attachment->domain = NULL;
+	vfio_domain_put(host, old);
+	return 0;
+}
+
+/* Takes over the caller's reference of @domain, or drops it on failure. */
+static int attach(struct vfio_host *host, struct vfio_attachment *attachment,
+		  struct vfio_domain *domain)
+{
+	struct vfio_domain *old = attachment->domain;
+	uint32_t pasid = attachment->pasid;
+	int rc = 0;
+
+	if (old && old->key.faultable && pasid == VTD_NO_PASID) {
+		rc = detach(host, attachment);
+		old = NULL;
+	}
+	if (!rc)
+		rc = old && old->key.faultable
+			     ? vfio_faults_change(host, pasid, vfio_iommufd_attach, domain->hwpt)
+			     : vfio_iommufd_attach(host, pasid, domain->hwpt);
+	if (rc) {
+		vfio_domain_put(host, domain);
+		return rc;
+	}
+	attachment->domain = domain;
+	if (old)
+		vfio_domain_put(host, old);
+	vfio_count(&host->counters.binds, 1);
+	return 0;
+}
+
+static int bind_iommufd(struct vfio_host *host, uint32_t pasid, const struct vtd_binding *binding)
+{
+	struct vfio_attachment *attachment = find(host, pasid);
+	struct vfio_domain *domain;
+	int rc;
+
+	if (pasid != VTD_NO_PASID && (!pasid || !host->pasid_api))
+		return -EOPNOTSUPP;
+	rc = attachment ? 0 : add(host, pasid, &attachment);
+	if (rc)
+		return rc;
+	rc = vfio_domain_get(host, binding, &domain);
+	if (!rc && domain == attachment->domain)
+		vfio_domain_put(host, domain);
+	else if (!rc)
+		rc = attach(host, attachment, domain);
+	if (rc && !attachment->domain)
+		drop(host, attachment);
+	return rc;
+}
+
+static int unbind_iommufd(struct vfio_host *host, uint32_t pasid)
+{
+	struct vfio_attachment *attachment = find(host, pasid);
+	int rc;
+
+	/* Nothing is left of a binding whose replacement failed half-way. */
+	if (!attachment)
+		return 0;
+	rc = detach(host, attachment);
+	if (rc)
+		return rc;
+	drop(host, attachment);
+	vfio_count(&host->counters.unbinds, 1);
+	return 0;
+}
+
+int vfio_host_bind(void *context, uint32_t pasid, const struct vtd_binding *binding)
+{
+	struct vfio_host *host = context;
+	int rc;
+
+	pthread_mutex_lock(&host->context->lock);
+	rc = host->type1 ? vfio_type1_bind(host, pasid, binding)
+			 : bind_iommufd(host, pasid, binding);
+	pthread_mutex_unlock(&host->context->lock);
+	if (rc)
+		log_guest(VFIO, "%s: the host refuses PASID 0x%x: %s", host->device->name, pasid,
+			  strerror(-rc));
+	return rc;
+}
+
+int vfio_host_unbind(void *context, uint32_t pasid)
+{
+	struct vfio_host *host = context;
+	int rc;
+
+	pthread_mutex_lock(&host->context->lock);
+	rc = host->type1 ? vfio_type1_unbind(host, pasid) : unbind_iommufd(host, pasid);
+	pthread_mutex_unlock(&host->context->lock);
+	return rc;
+}
+
+void vfio_host_unbind_all(struct vfio_host *host)
+{
+	pthread_mutex_lock(&host->context->lock);
+	for (unsigned int i = 0; i < VFIO_BUCKETS; i++) {
+		while (host->bucket[i]) {
+			struct vfio_attachment *attachment = host->bucket[i];
+
+			/* What the kernel keeps is gone with the device's file. */
+			if (detach(host, attachment))
+				vfio_domain_put(host, attachment->domain);
+			drop(host, attachment);
+		}
+	}
+	pthread_mutex_unlock(&host->context->lock);
+}
+
+/* Every PASID that has @domain gets @hwpt. 0, or the first error; the others are tried all the
+ * same. */
+static int swap(struct vfio_context *context, const struct vfio_domain *domain, uint32_t hwpt)
+{
+	int error = 0;
+
+	for (struct vfio_host *host = context->hosts; host; host = host->next)
+		for (unsigned int i = 0; i < VFIO_BUCKETS; i++)
+			for (struct vfio_attachment *at = host->bucket[i]; at; at = at->next) {
+				int rc = at->domain == domain
+						 ? vfio_iommufd_attach(host, at->pasid, hwpt)
+						 : 0;
+
+				error = error ? error : rc;
+			}
+	return error;
+}
+
+int vfio_host_swap(struct vfio_context *context, const struct vfio_domain *domain, uint32_t hwpt)
+{
+	int rc = swap(context, domain, hwpt);
+
+	if (rc)
+		swap(context, domain, domain->hwpt);
+	return rc;
+}
+
+/* --- Invalidations: collected per domain, sent by vfio_host_flush() --- */
+
+static void collect(struct vfio_context *context, struct vfio_domain *domain,
+		    const struct vtd_host_invalidation *list, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		vfio_ranges_add(&domain->ranges, list[i].address, list[i].pages, list[i].leaf);
+	if (domain->pending)
+		return;
+	domain->pending = true;
+	domain->next_pending = context->pending;
+	context->pending = domain;
+}
+
+static void invalidate_iommufd(struct vfio_host *host, uint32_t pasid,
+			       const struct vtd_host_invalidation *list, unsigned int count)
+{
+	const struct vtd_host_invalidation everything = { 0, UINT64_MAX, false };
+	struct vfio_attachment *attachment = find(host, pasid);
+	struct vfio_domain *domain = attachment ? attachment->domain : NULL;
+
+	if (!domain || domain->key.kind == VFIO_PARENT)
+		return;
+	collect(host->context, domain, list, count);
+	/* Addresses of the first stage say nothing about those of the second. */
+	if (domain->key.kind == VFIO_NESTED && domain->key.parent->key.kind == VFIO_SHADOW)
+		collect(host->context, domain->key.parent, &everything, 1);
+}
+
+int vfio_host_invalidate(void *context, uint32_t pasid, const struct vtd_host_invalidation *list,
+			 unsigned int count)
+{
+	struct vfio_host *host = context;
+
+	pthread_mutex_lock(&host->context->lock);
+	if (host->type1)
+		vfio_type1_invalidate(host, list, count);
+	else
+		invalidate_iommufd(host, pasid, list, count);
+	pthread_mutex_unlock(&host->context->lock);
+	return 0;
+}
+
+/* What is nested in a shadow cannot move to another: there, mappings are cut where they must be. */
+static int update_shadow(struct vfio_host *host, struct vfio_domain *domain)
+{
+	int rc = vfio_shadow_update(host, domain->shadow, &domain->ranges, domain->key.nests);
+
+	if (rc == -EAGAIN && vfio_domain_rebuild(host, domain))
+		return vfio_shadow_update(host, domain->shadow, &domain->ranges, true);
+	return rc == -EAGAIN ? 0 : rc;
+}
+
+static int send(struct vfio_host *host, struct vfio_domain *domain)
+{
+	int rc = domain->shadow ? update_shadow(host, domain)
+				: vfio_iommufd_invalidate(host, domain->hwpt, &domain->ranges);
+
+	vfio_ranges_clear(&domain->ranges);
+	return rc;
+}
+
+/* Everything of @kind that is pending, whichever device it was collected for. */
+static int send_kind(struct vfio_host *host, enum vfio_domain_kind kind)
+{
+	struct vfio_domain **at = &host->context->pending;
+	int error = 0;
+
+	while (*at) {
+		struct vfio_domain *domain = *at;
+		int rc;
+
+		if (domain->key.kind != kind) {
+			at = &domain->next_pending;
+			continue;
+		}
+		*at = domain->next_pending;
+		domain->pending = false;
+		rc = send(host, domain);
+		error = error ? error : rc;
+	}
+	return error;
+}
+
+int vfio_host_flush(void *context)
+{
+	struct vfio_host *host = context;
+	int first, second;
+
+	pthread_mutex_lock(&host->context->lock);
+	if (host->type1) {
+		second = vfio_type1_flush(host);
+		first = 0;
+	} else {
+		/* What a first stage has cached can depend on the second stage as it was. */
+		second = send_kind(host, VFIO_SHADOW);
+		first = send_kind(host, VFIO_NESTED);
+	}
+	pthread_mutex_unlock(&host->context->lock);
+	return second ? second : first;
+}

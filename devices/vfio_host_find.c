@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From what a user calls a device to where the host has it (Documentation/ABI/testing/sysfs-bus-pci
+ * and sysfs-devices-vfio-dev).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/vfio_host.h"
+
+#define DEVICES "/sys/bus/pci/devices/"
+
+/* "0000:06:0d.0" from that or "06:0d.0"; some domains have five digits. False if it is neither. */
+static bool canonical(const char *name, char *address, size_t size)
+{
+	unsigned int domain = 0, bus, device, function;
+	int end = 0;
+
+	if (sscanf(name, "%5x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &end) != 4 ||
+	    name[end]) {
+		domain = 0;
+		end = 0;
+		if (sscanf(name, "%2x:%2x.%1x%n", &bus, &device, &function, &end) != 3 || name[end])
+			return false;
+	}
+	if (device > 31 || function > 7)
+		return false;
+	snprintf(address, size, "%04x:%02x:%02x.%x", domain & 0xfffff, bus & 0xff, device,
+		 function);
+	return true;
+}
+
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* What the link @name of the device points to: the last part of its path. "" if there is none. */
+static void link_target(const struct vfio_kernel *kernel, const struct vfio_place *place,
+			const char *name, char *to, size_t size)
+{
+	char path[256], target[256];
+
+	to[0] = 0;
+	snprintf(path, sizeof(path), "%s/%s", place->sysfs, name);
+	if (!kernel->realpath(kernel->context, path, target, sizeof(target)))
+		snprintf(to, size, "%s", last_part(target));
+}
+
+static int find_directory(const struct vfio_kernel *kernel, const char *name,
+			  struct vfio_place *place, char *error, size_t size)
+{
+	char path[256];
+	int rc;
+
+	if (canonical(name, place->address, sizeof(place->address)))
+		snprintf(path, sizeof(path), DEVICES "%s", place->address);
+	else if (name[0] == '/' && strlen(name) < sizeof(path))
+		snprintf(path, sizeof(path), "%s", name);
+	else
+		return vfio_error(-EINVAL, error, size,
+				  "vfio %s: neither BUS:DEVICE.FUNCTION, such as 06:0d.0, nor a "
+				  "path below /sys",
+				  name);
+	rc = kernel->realpath(kernel->context, path, place->sysfs, sizeof(place->sysfs));
+	if (rc)
+		return vfio_error(rc, error, size, "vfio %s: no such device: %s: %s", name, path,
+				  strerror(-rc));
+	if (!canonical(last_part(place->sysfs), place->address, sizeof(place->address)))
+		return vfio_error(-EINVAL, error, size, "vfio %s: %s is no PCI device", name,
+				  place->sysfs);
+	return 0;
+}
+
+int vfio_find_any(const struct vfio_kernel *kernel, const char *name, struct vfio_place *place,
+		  char *driver, size_t driver_size, char *error, size_t size)
+{
+	char group[16], path[256], cdev[32];
+	int rc;
+
+	*place = (struct vfio_place){ .group = -1 };
+	rc = find_directory(kernel, name, place, error, size);
+	if (rc)
+		return rc;
+	link_target(kernel, place, "driver", driver, driver_size);
+	link_target(kernel, place, "iommu", place->unit, sizeof(place->unit));
+	link_target(kernel, place, "iommu_group", group, sizeof(group));
+	if (group[0])
+		place->group = (int)strtol(group, NULL, 10);
+	snprintf(path, sizeof(path), "%s/vfio-dev", place->sysfs);
+	if (!kernel->find(kernel->context, path, "vfio", cdev, sizeof(cdev)))
+		snprintf(place->cdev, sizeof(place->cdev), "/dev/vfio/devices/%s", cdev);
+	return 0;
+}
+
+int vfio_find(const struct vfio_kernel *kernel, const char *name, struct vfio_place *place,
+	      char *error, size_t size)
+{
+	char driver[32];
+	int rc = vfio_find_any(kernel, name, place, driver, sizeof(driver), error, size);
+
+	if (rc)
+		return rc;
+	if (place->group < 0)
+		return vfio_error(
+			-ENODEV, error, size,
+			"vfio %s: no IOMMU of the host is in front of it; is one there and "
+			"on (intel_iommu=on)?",
+			name);
+	/* Besides vfio-pci there are drivers for some devices, all of them named after it. */
+	if (strstr(driver, "vfio"))
+		return 0;
+	return vfio_error(-ENODEV, error, size,
+			  "vfio %s: %s%s%s; `nidus vfio bind %s` gives it to vfio-pci", name,
+			  driver[0] ? "the host's driver " : "no driver is bound to it", driver,
+			  driver[0] ? " is using it" : "", place->address);
+}
