@@ -2,7 +2,8 @@
 # NAME.c or NAME/*.c, together with lib/ (but for NAME.S, which stands alone).
 #
 # The code is 64-bit. It is linked as such and then wrapped into an ELF32 image, which is what
-# multiboot loaders take: no 32-bit compiler or library is needed.
+# multiboot loaders take: no 32-bit compiler or library is needed. What a guest shares with the VMM is
+# layouts alone: viommu/spec.h and devices/sdma_regs.h.
 
 BARE         := guest-tests/bare
 BARE_GUESTS  := $(notdir $(basename $(wildcard $(BARE)/*.c)) $(patsubst %/,%,$(dir $(wildcard $(BARE)/*/main.c))))
@@ -27,12 +28,12 @@ bare: $(BARE_ELF)
 $(BUILD)/$(BARE)/%.c.o: $(BARE)/%.c
 	@mkdir -p $(@D)
 	$(call say,BARE,$<)
-	$(Q)$(BARE_CC) -I$(BARE) $(BARE_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(BARE_CC) -I$(BARE) -I. $(BARE_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/$(BARE)/%.S.o: $(BARE)/%.S
 	@mkdir -p $(@D)
 	$(call say,BARE,$<)
-	$(Q)$(BARE_CC) -I$(BARE) $(BARE_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(BARE_CC) -I$(BARE) -I. $(BARE_CFLAGS) -MMD -MP -c -o $@ $<
 
 define BARE_GUEST
 $(BUILD)/$(BARE)/$(1).elf64: $(if $(wildcard $(BARE)/$(1).S),$(BUILD)/$(BARE)/$(1).S.o,$(call bare_objects,$(1))) $(BARE)/bare.ld

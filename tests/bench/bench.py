@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Measures on the host H, in the directory of the programs: bench.py PHASE OUTPUT [quick].
 
-Phases: `time` (seconds of a clock), `count` (the clock counts instructions: the lab with --icount).
+Phases: `time` (seconds of a clock), `count` (the clock counts instructions: the lab with --icount);
+`vtd-time` and `vtd-count`, the same for guests behind an IOMMU (vtd_guest.py); `sva`, the sdma
+device (sva_guest.py).
 Each appends its rows to OUTPUT as it gets them, a JSON object a line; a measurement that fails
 becomes a row that says so. `report OUTPUT...` prints the table and writes bench.json.
 """
@@ -15,6 +17,8 @@ import time
 
 from sample import Guest, memory_kib
 from vmms import Microvm, Nidus, Q35
+import sva_guest
+import vtd_guest
 
 QUIET = "quiet loglevel=0"
 DISK_MIB = 128
@@ -24,7 +28,8 @@ NS_PER_INSTRUCTION = 2  # the lab's --icount shift=1
 
 class Bench:
     def __init__(self, phase, output, quick):
-        self.counting = phase == "count"
+        self.counting = phase.endswith("count")
+        self.vtd, self.sva = phase.startswith("vtd-"), phase == "sva"
         self.output, self.quick = output, quick
         self.vmms = [Nidus("./nidus"), Microvm(), Q35()]
         self.deadline = time.monotonic() + float(os.environ.get("BENCH_SECONDS", "1e6"))
@@ -161,21 +166,7 @@ class Bench:
         return results, used
 
     def disk(self):
-        with open("disk.img", "wb") as disk:
-            for _ in range(DISK_MIB):
-                disk.write(b"\x5a" * (1 << 20))
-        ms, runs = (500, 1) if self.quick else (1000, 3)
-        words = f"{QUIET} bench=blk depth=32 ms={ms} runs={runs}"
-        results, used = {}, {}
-        for vmm in self.vmms:
-            say(f"  {vmm.name}")
-            try:
-                results[vmm.name], used[vmm.name] = self.load(
-                    vmm, vmm.command("vmlinux", words, initrd="bench.cpio", disk="disk.img"), 120)
-            except (RuntimeError, OSError) as error:
-                self.write({"name": f"virtio-blk, {vmm.name}" + self.suffix(), "error": str(error),
-                            "met": None})
-        os.unlink("disk.img")
+        results, used = self.disk_load(self.vmms, QUIET)
         for peer in ("QEMU microvm", "QEMU q35"):
             self.disk_rows(results.get("nidus", {}), peer, results.get(peer, {}))
             if used:
@@ -183,17 +174,37 @@ class Bench:
                          listed(used.get("nidus")), peer, listed(used.get(peer)),
                          "4096 KiB", lambda v, p: v <= 4096)
 
-    def disk_rows(self, ours, peer, theirs):
+    def disk_load(self, vmms, words, **options):
+        """The disk load in each of @vmms: {name: {workload: [...]}}, {name: KiB at the end}."""
+        with open("disk.img", "wb") as disk:
+            for _ in range(DISK_MIB):
+                disk.write(b"\x5a" * (1 << 20))
+        ms, runs = (500, 1) if self.quick else (1000, 3)
+        words = f"{words} bench=blk depth=32 ms={ms} runs={runs}"
+        results, used = {}, {}
+        for vmm in vmms:
+            say(f"  {vmm.name}")
+            try:
+                results[vmm.name], used[vmm.name] = self.load(
+                    vmm, vmm.command("vmlinux", words, initrd="bench.cpio", disk="disk.img",
+                                     **options), 120)
+            except (RuntimeError, OSError) as error:
+                self.write({"name": f"virtio-blk, {vmm.name}" + self.suffix(), "error": str(error),
+                            "met": None})
+        os.unlink("disk.img")
+        return results, used
+
+    def disk_rows(self, ours, peer, theirs, where=""):
         for name, runs in ours.items():
             other = theirs.get(name, [])
             large = name.endswith("1m")
             which, unit, scale = (1, "MB/s", 1e-6) if large else (0, "ops/s", 1)
-            self.row(f"virtio-blk {name}", unit, [r[which] * scale for r in runs], peer,
+            self.row(f"virtio-blk {name}{where}", unit, [r[which] * scale for r in runs], peer,
                      [r[which] * scale for r in other])
-            self.row(f"virtio-blk {name}, per CPU s of I/O", "ops", [r[2] for r in runs], peer,
+            self.row(f"virtio-blk {name}{where}, per CPU s of I/O", "ops", [r[2] for r in runs], peer,
                      [r[2] for r in other], "the peer's",
                      at_least_peer)
-            self.row(f"virtio-blk {name}, per CPU s outside the guest", "ops",
+            self.row(f"virtio-blk {name}{where}, per CPU s outside the guest", "ops",
                      [r[3] for r in runs], peer, [r[3] for r in other],
                      note="vCPU threads' share by clock ticks")
 
@@ -255,6 +266,12 @@ class Bench:
             self.row(name, "instructions" if self.counting else "ns", [float(ns) * scale])
 
     def run(self):
+        if self.vtd:
+            self.take(vtd_guest.steps(self))
+            return
+        if self.sva:
+            self.take(sva_guest.steps(self))
+            return
         steps = [
             ("exec to /init, vmlinux", self.boot, "vmlinux", "vmlinux by PVH"),
             ("exec to /init, bzImage", self.boot, "bzImage", "bzImage"),
@@ -267,6 +284,9 @@ class Bench:
             steps += [("size of nidus-static", self.sizes),
                       ("memory beside guest RAM", self.memory), ("virtio-blk", self.disk),
                       ("virtio-net", self.net)]
+        self.take(steps)
+
+    def take(self, steps):
         for name, *measurement in steps:
             if time.monotonic() > self.deadline:
                 self.write({"name": name + self.suffix(), "error": "no time left", "met": None})

@@ -7,6 +7,7 @@
  *   bench=idle   say that it is there, and wait for ever
  *   bench=blk    measure /dev/vda; see blk.c
  *   bench=net    measure a network card; see net.c
+ *   bench=dma    measure what mapping for DMA takes; see vtd_guest.c
  *
  * It talks through COM1, with the driver's few exits, which are the same in every VMM.
  */
@@ -85,6 +86,8 @@ int main(void)
 		bench_blk();
 	else if (!strcmp(what, "net"))
 		bench_net();
+	else if (!strcmp(what, "dma"))
+		bench_dma();
 	else
 		for (;;)
 			pause();

@@ -23,5 +23,6 @@ uint64_t number_of(const char *name, uint64_t otherwise);
 
 void bench_blk(void);
 void bench_net(void);
+void bench_dma(void);
 
 #endif

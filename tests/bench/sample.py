@@ -67,10 +67,10 @@ class Times:
 class Guest:
     """A running VMM, and the lines its guest says."""
 
-    def __init__(self, vmm, command, seconds):
+    def __init__(self, vmm, command, seconds, stdin=subprocess.DEVNULL):
         self.vmm, self.deadline, self.rest = vmm, time.monotonic() + seconds, b""
         self.ended = False
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
 
     def __enter__(self):

@@ -25,7 +25,7 @@ static void negotiate(struct hammer *h, struct target *target)
 	uint64_t features = once_in(h, 8) ? random64(h) : virtio_offered(device);
 
 	if (once_in(h, 2))
-		features &= random64(h) | VIRTIO_F_VERSION_1;
+		features &= random64(h) | VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM;
 	write8(device->common + VIRTIO_STATUS, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
 	write32(device->common + VIRTIO_DRIVER_FEATURE_SELECT, 0);
 	write32(device->common + VIRTIO_DRIVER_FEATURE, (uint32_t)features);

@@ -5,6 +5,7 @@
 #include "hostile/hostile.h"
 
 #include "lib/memory.h"
+#include "lib/random.h"
 
 #define PAGE_MASK     (PAGE_SIZE - 1)
 #define FIRST_VECTOR  0x20
@@ -13,18 +14,14 @@
 #define HIGH_BEYOND   0x100 /* in the upper half of an address: no RAM up there */
 #define CFG_DATA      16    /* offset in the configuration access capability */
 
-/* xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators". */
 uint64_t random64(struct hammer *h)
 {
-	h->state ^= h->state >> 12;
-	h->state ^= h->state << 25;
-	h->state ^= h->state >> 27;
-	return h->state * 0x2545f4914f6cdd1dUL;
+	return random_next(&h->state);
 }
 
 uint64_t below(struct hammer *h, uint64_t n)
 {
-	return (random64(h) >> 11) % n;
+	return random_below(&h->state, n);
 }
 
 /* --- Addresses --- */

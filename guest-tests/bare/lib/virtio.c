@@ -119,7 +119,8 @@ bool virtio_negotiate(struct virtio *device, uint64_t features)
 		return false;
 	write8(device->common + VIRTIO_STATUS, VIRTIO_ACKNOWLEDGE);
 	write8(device->common + VIRTIO_STATUS, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
-	accept(device, (features | VIRTIO_F_VERSION_1) & virtio_offered(device));
+	accept(device,
+	       (features | VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM) & virtio_offered(device));
 	write8(device->common + VIRTIO_STATUS,
 	       VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK);
 	return virtio_status(device) & VIRTIO_FEATURES_OK;

@@ -52,9 +52,10 @@ enum virtio_status {
 	VIRTIO_FAILED = 128,
 };
 
-#define VIRTIO_F_INDIRECT  (1UL << 28)
-#define VIRTIO_F_EVENT_IDX (1UL << 29)
-#define VIRTIO_F_VERSION_1 (1UL << 32)
+#define VIRTIO_F_INDIRECT	 (1UL << 28)
+#define VIRTIO_F_EVENT_IDX	 (1UL << 29)
+#define VIRTIO_F_VERSION_1	 (1UL << 32)
+#define VIRTIO_F_ACCESS_PLATFORM (1UL << 33) /* offered, and required, behind a remapping unit */
 
 enum virtio_cap_type {
 	VIRTIO_CAP_COMMON = 1,
@@ -86,7 +87,7 @@ bool virtio_reset(struct virtio *device);
 
 uint64_t virtio_offered(const struct virtio *device);
 
-/* Resets and negotiates @features, cut to what is offered, and VERSION_1. */
+/* Resets and negotiates @features, cut to what is offered, VERSION_1 and ACCESS_PLATFORM. */
 bool virtio_negotiate(struct virtio *device, uint64_t features);
 
 /* Sets DRIVER_OK. */

@@ -7,10 +7,18 @@ KERNEL_SUITE=trixie-backports
 PATCH_DIR=$REPO_DIR/kernel-patches
 CONFIG_DIR=$REPO_DIR/configs/kernel
 
+# Which linux-source: 7.3 is that one, nothing the newest 7.x.
+KERNEL_SERIES=${NIDUS_KERNEL_SOURCE:-}
+
+# All sources in the cache, one a line.
+kernel_sources() {
+	find "$(cache_dir)/source" -name 'linux-source-7.*_*.tar.xz' -size +0 2>/dev/null | sort
+}
+
 # The newest source in the cache, as linux-source-X.Y_VERSION.tar.xz; nothing if there is none.
 kernel_source() {
 	local file best='' version best_version=''
-	for file in "$(cache_dir)"/source/linux-source-7.*.tar.xz; do
+	for file in "$(cache_dir)"/source/linux-source-${KERNEL_SERIES:-7.*}_*.tar.xz; do
 		[[ -s $file ]] || continue
 		version=${file##*/*_}
 		if [[ -z $best ]] || dpkg --compare-versions "${version%.tar.xz}" gt "$best_version"; then

@@ -30,6 +30,12 @@ usual_images() {
 	local dir=$REPO_DIR/build/initramfs builder=$REPO_DIR/guest-tests/linux/initramfs version
 	image_is_old guest.cpio && "$builder/build" "$dir/guest.cpio"
 	image_is_old minimal.cpio && "$builder/build" --minimal "$dir/minimal.cpio"
+	if kernel_ready && sdma_image_is_old guest-sdma.cpio "$(kernel_entry)/Module.symvers"; then
+		"$builder/build" --sdma "$dir/guest-sdma.cpio"
+	fi
+	if stock_headers_ready && sdma_image_is_old guest-sdma-7.cpio "$(stock_headers)/Makefile"; then
+		"$builder/build" --modules 7 --sdma "$dir/guest-sdma-7.cpio"
+	fi
 	for version in "${STOCK_VERSIONS[@]}"; do
 		stock_ready "$version" || continue
 		image_is_old "guest-$version.cpio" "$(stock_dir "$version")/packages" || continue
@@ -43,6 +49,10 @@ image_is_old() {
 	shift
 	[[ ! -s $image || $(find "$REPO_DIR/guest-tests/linux/initramfs" "$(tree_dir)/root/usr/bin/busybox" \
 		"$@" -newer "$image" -print -quit 2>/dev/null) ]]
+}
+
+sdma_image_is_old() {
+	image_is_old "$@" "$REPO_DIR/guest-tests/linux" "$REPO_DIR/devices/sdma_regs.h"
 }
 
 # What the command finds in its environment, in both tiers.

@@ -125,3 +125,73 @@ stock_modules() {
 		printf '%s\n' "$name"
 	done >"$dir/$kind.order"
 }
+
+# --- Headers of the newest one, for modules of our own ---
+
+# What the newest Debian kernel wants from out-of-tree modules. Its compiler is not this machine's,
+# and neither is the C library its tools are linked with: so the tools come from our own kernel, if
+# that has been built from the same source, and options that only its compiler knows are taken out.
+stock_headers() {
+	printf '%s/headers/%s\n' "$(cache_dir)" "$(cat "$(stock_dir 7)/release" 2>/dev/null)"
+}
+
+stock_headers_ready() {
+	stock_ready 7 && [[ -s $(stock_headers)/Makefile ]]
+}
+
+# Not being able to is not an error: tests with that module are skipped then, and say so.
+stock_headers_setup() {
+	local version source
+	stock_headers_ready && return 0
+	stock_ready 7 && kernel_ready || return 0
+	version=$(sed -n 's/^linux-[^=]*=//p' "$(stock_dir 7)/packages" | head -n 1)
+	source=$(kernel_source)
+	if [[ $source != *_"$version".tar.xz ]]; then
+		say "kernels: no headers of Debian's $(cat "$(stock_dir 7)/release"): our own kernel is of another version"
+		return 0
+	fi
+	with_lock debian-headers stock_headers_fetch "$(cat "$(stock_dir 7)/release")" "$version"
+}
+
+stock_headers_fetch() {
+	local release=$1 version=$2 base=${1%-amd64} scratch apt deb target
+	stock_headers_ready && return 0
+	target=$(stock_headers)
+	new_entry headers
+	scratch=$NEW_ENTRY
+	apt=$scratch/apt
+	debian_open "$apt" "${STOCK_SUITE[7]}"
+	say "kernels: fetching linux-headers-$release"
+	debian_download "$apt" "$scratch/deb" "linux-headers-$release=$version" \
+		"linux-headers-$base-common=$version" "linux-kbuild-$base=$version"
+	for deb in "$scratch"/deb/*.deb; do
+		dpkg-deb -x "$deb" "$scratch/root"
+	done
+	mv "$scratch/root/usr/src/linux-headers-$release" "$scratch/entry"
+	mv "$scratch/root/usr/src/linux-headers-$base-common" "$scratch/entry/common"
+	rm "$scratch/entry/scripts" "$scratch/entry/tools" "$scratch/entry/vmlinux"
+	mv "$scratch/root/usr/lib/linux-kbuild-$base"/{scripts,tools} "$scratch/entry/"
+	stock_headers_adapt "$scratch/entry" "$target"
+	mkdir -p "$(dirname "$target")"
+	finish_entry "$scratch/entry" "$target"
+	rm -rf "$scratch"
+}
+
+# stock_headers_adapt DIR TARGET: makes them work here, where they will be at TARGET.
+stock_headers_adapt() {
+	local dir=$1 target=$2 build tool
+	build=$(kernel_entry)/build
+	for tool in scripts/basic/fixdep scripts/mod/modpost tools/objtool/objtool; do
+		cp --remove-destination "$build/$tool" "$dir/$tool"
+	done
+	# These lead to where the packages would have been installed.
+	ln -sfn ../scripts "$dir/common/scripts"
+	ln -sfn ../tools "$dir/common/tools"
+	printf 'KBUILD_OUTPUT := %s\ninclude %s/common/Makefile\n' "$target" "$target" >"$dir/Makefile"
+	sed -i -E '/^(CC|CCACHE|override CROSS_COMPILE)\b/d' "$dir/.kernelvariables"
+	if ! echo | "${CC:-gcc}" -fmin-function-alignment=16 -x c -c -o /dev/null - 2>/dev/null; then
+		sed -i '/^CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=/d' "$dir/include/config/auto.conf"
+	fi
+	# It would take the kernel's debugging information, and its signing key.
+	sed -i -E '/^CONFIG_(DEBUG_INFO_BTF_MODULES|MODULE_SIG_ALL)=/d' "$dir/include/config/auto.conf"
+}

@@ -164,6 +164,77 @@ run 'a tun' "'tun0'.*tun" -n tun0
 "$NIDUS" run -k "$W/good" -m 16M -n fd=8 8</dev/null >"$W/said.out" 2>"$W/said.err" </dev/null
 is 'a descriptor that is no tap' "$? $(grep -c 'fd 8 is no tap' "$W/said.err") $(wc -l <"$W/said.err")" '2 1 1'
 
+# --- Remapping units, sdma, edu ---
+
+run 'unknown key of a unit' "'colour'.*valid.*devices.*drop" --vtd colour=red
+run 'a unit that is just on' "'on'.*valid.*devices" --vtd=on
+run 'a key of a unit given twice' 'aw.*twice' --vtd aw=48,aw=57
+run 'an empty key of a unit' 'empty.*valid' --vtd=,
+for bad in 40 0 wide ''; do
+	run "second-stage addresses of '$bad' bits" "aw.*'$bad'.*39, 48 or 57" --vtd "aw=$bad"
+done
+# bad_number KEY LEAST MOST
+bad_number() {
+	local bad
+	for bad in $(($2 - 1)) $(($3 + 1)) many 1.5 ''; do
+		run "$1=$bad of a unit" "$1.*'$bad'.*$2 to $3" --vtd "$1=$bad"
+	done
+}
+bad_number pasid-bits 0 20
+bad_number pasid-quota 1 1048576
+bad_number fault-records 1 16
+toggles=(scalable first-stage second-stage nested first-stage-57 first-stage-1g pass-through ats pri ir
+	x2apic supervisor execute caching-mode snoop access-dirty extended-accessed abort-dma vcmd)
+for key in "${toggles[@]}"; do
+	run "$key=maybe of a unit" "$key.*'maybe'.*on, off or auto" --vtd "$key=maybe"
+done
+# lacks KEY KEY-OFF [WORDS]: what a feature needs is off.
+lacks() {
+	run "$1 without $2" "$1=on needs $2, which is off" --vtd "$1=on,${3:-$2=off}"
+}
+lacks first-stage scalable
+lacks second-stage scalable
+lacks nested first-stage
+lacks nested second-stage
+lacks first-stage-57 first-stage
+lacks first-stage-1g first-stage
+lacks pri scalable
+lacks pri ats
+lacks x2apic ir
+lacks supervisor first-stage
+lacks execute first-stage
+lacks access-dirty second-stage
+lacks extended-accessed first-stage
+lacks vcmd scalable
+run 'vcmd without PASIDs' 'vcmd.*pasid-bits is 0' --vtd vcmd=on,pasid-bits=0
+run 'scalable mode without a stage' 'first-stage or second-stage' --vtd first-stage=off,second-stage=off
+for bad in '' x iotlb:x iotlb: :iotlb; do
+	run "drop=$bad of a unit" "drop.*'$bad'.*pasid-device-tlb" --vtd "drop=$bad"
+done
+for bad in '' : rng: :rng; do
+	run "devices=$bad of a unit" "devices.*'$bad'.*disk0:sdma1" --vtd "devices=$bad"
+done
+run 'a unit of a device that there is not' "no 'sdma1'.*there are: sdma0" --vtd devices=sdma1 --sdma
+run 'one device behind two units' "'rng'.*--vtd 0" --vtd devices=rng --vtd devices=rng
+run 'two units for the rest' '--vtd 0.*devices=NAME' --vtd --vtd
+for n in {1..17}; do units+=(--vtd devices=rng); done
+run 'seventeen units' 'vtd.*16' "${units[@]}"
+for bad in 0 65 -1 many ''; do
+	run "sdma with '$bad' queues" "queues.*'$bad'.*1 to 64" --sdma "queues=$bad"
+done
+run 'unknown key of sdma' "'rings'.*valid.*queues" --sdma rings=4
+run 'a key of sdma given twice' 'queues.*twice' --sdma queues=1,queues=2
+run 'nine sdma devices' 'sdma.*8' --sdma --sdma --sdma --sdma --sdma --sdma --sdma --sdma --sdma
+for bad in 11 65 wide ''; do
+	run "edu with a mask of '$bad' bits" "dma-mask.*'$bad'.*12 to 64" --edu "dma-mask=$bad"
+done
+run 'unknown key of edu' "'mask'.*valid.*dma-mask" --edu mask=40
+run 'five edu devices' 'edu.*4' --edu --edu --edu --edu --edu
+refused 'caps of a bad unit' "aw.*'40'.*39, 48 or 57" caps --vtd aw=40
+refused 'caps of a unit that contradicts itself' 'nested=on needs first-stage' caps --vtd nested=on,first-stage=off
+refused 'trace without a name' 'NAME DEVICE' trace
+refused 'trace without a device' 'NAME DEVICE' trace vm
+
 # --- Manifests ---
 
 blob() { # NAME <source
@@ -197,11 +268,19 @@ bad_manifest 'a manifest with an unknown node' "'gpu'.*valid.*disk" '' 'gpu { };
 bad_manifest 'a manifest with an unknown property' 'colour.*valid.*nidus,name' 'nidus,colour = "red";' ''
 bad_manifest 'a manifest with an unknown property of a disk' 'speed.*valid.*queues' \
 	'' 'disk-0 { compatible = "nidus,disk"; path = "x"; speed = <9>; };'
+bad_manifest 'a manifest with an unknown property of a unit' 'speed.*valid.*pasid-num-bits' \
+	'' 'vtd-0 { compatible = "nidus,vtd"; speed = <9>; };'
+bad_manifest 'a manifest with a bad value of a unit' "aw.*'40'.*39, 48 or 57" \
+	'' 'vtd-0 { compatible = "nidus,vtd"; aw = <40>; };'
+bad_manifest 'a manifest with 65 queues of sdma' '65.*1 to 64' \
+	'' 'sdma-0 { compatible = "nidus,sdma"; queues = <65>; };'
 bad_manifest 'a manifest with 65 CPUs' "65.*1 to 64" '' 'cpus { nidus,count = <65>; };'
 bad_manifest 'a manifest with a string for a number' 'number' '' 'cpus { nidus,count = "two"; };'
 bad_manifest 'a manifest with a number for a string' 'string' 'nidus,name = <1>;' ''
 bad_manifest 'a manifest with memory in two parts' 'range' \
 	'#address-cells = <2>; #size-cells = <2>;' 'memory@0 { reg = <0 0 0 0x1000000 1 0 0 0x1000000>; };'
+source_of '' 'vtd-0 { compatible = "nidus,vtd"; nested = "on"; first-stage = "off"; };' | blob unit.dtb
+refused 'a manifest with a unit that contradicts itself' 'vtd 0: nested=on needs first-stage' run -f "$W/unit.dtb"
 printf '/dts-v1/; / { compatible = "acme,board"; };' | blob board.dtb
 manifest 'a manifest of something else' 'nidus,vm' "$W/board.dtb"
 
@@ -214,6 +293,10 @@ is 'a name that is taken' "$? $(wc -l <"$W/said.err")" '2 1'
 like 'a name that is taken: the message' "$(cat "$W/said.err")" "first.*(runs|name)"
 "$NIDUS" stats nobody >"$W/said.out" 2>"$W/said.err"
 is 'stats of a VM that does not run' "$? $(grep -c "'nobody'.*first" "$W/said.err")" '1 1'
+"$NIDUS" trace nobody disk0 >"$W/said.out" 2>"$W/said.err"
+is 'trace of a VM that does not run' "$? $(grep -c "'nobody'.*first" "$W/said.err")" '1 1'
+"$NIDUS" trace first disk0 >"$W/said.out" 2>"$W/said.err"
+is 'trace of a VM without a unit' "$? $(wc -l <"$W/said.err")" '1 1'
 "$NIDUS" stop nobody >"$W/said.out" 2>"$W/said.err"
 is 'stop of a VM that does not run' "$? $(grep -c "'nobody'.*first" "$W/said.err")" '1 1'
 holds 'the VM of that name runs on' "$NIDUS" stats first

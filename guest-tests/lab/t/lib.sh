@@ -130,15 +130,14 @@ start() {
 }
 
 # linux NAME ARGUMENT...: our kernel with our initramfs, which does what the script /NAME says (see
-# `script`), and powers off. Kernel messages would fall into the middle of what the script prints.
-# $PARAMS is added to the kernel's command line.
+# `script`), and powers off. $PARAMS is added to the kernel's command line.
 PARAMS=
 linux() {
 	local name=$1 script=()
 	shift
 	[[ -e $W/$name.cpio ]] && script=(-i "$W/$name.cpio")
 	start "$name" -k "$KERNEL" -i "$INITRD" "${script[@]}" \
-		-p "console=ttyS0 quiet loglevel=2 panic=-1 ${script:+nidus.cmd=\"sh /$name\"} $PARAMS" "$@"
+		-p "console=ttyS0 quiet panic=-1 ${script:+nidus.cmd=\"sh /$name\"} $PARAMS" "$@"
 }
 
 # said NAME KEY: the value in the line "KEY VALUE" that the guest printed last.

@@ -52,7 +52,7 @@ for try in 1 2 3; do
 	trace "all$try"
 	start "all$try" -k "$KERNEL" -i "$INITRD" -i "$W/all.cpio" -c 2 -m 256M -d "$W/image" \
 		-n tap0,queues=2 --console "file=$W/hvc" --name all \
-		-p 'console=ttyS0 quiet loglevel=2 panic=-1 nidus.cmd="sh /all"'
+		-p 'console=ttyS0 quiet panic=-1 nidus.cmd="sh /all"'
 	wait_line "all$try" 'all done' && break
 	finish "all$try"
 done

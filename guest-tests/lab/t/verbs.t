@@ -1,5 +1,5 @@
 #!/bin/bash
-# The other verbs and the remaining options: stats, list, check, caps, manifests, CPU features,
+# The other verbs and the remaining options: stats, list, trace, check, caps, manifests, CPU features,
 # entropy, memory backings, logging.
 . "$(dirname "$0")/lib.sh"
 
@@ -93,6 +93,24 @@ like 'an option overrides it' "$(tr -d '\r' <"$W/manifest.out")" 'init reached .
 "$NIDUS" check -f "$W/vm2.dtb" >"$W/twice"
 is 'a manifest written back is the same machine' "$(<"$W/twice")" "$(<"$W/once")"
 
+# Every key of --vtd, and what else goes with it.
+keys=aw=57,pasid-bits=8,scalable=on,first-stage=on,second-stage=on,nested=on,first-stage-57=off
+keys+=,first-stage-1g=off,pass-through=off,ats=on,pri=off,ir=on,x2apic=off,supervisor=off,execute=off
+keys+=,caching-mode=on,snoop=off,access-dirty=off,extended-accessed=off,abort-dma=off,vcmd=on
+keys+=,pasid-quota=7,fault-records=2,drop=iotlb:pasid-cache
+words=(-k "$KERNEL" --vtd "$keys,devices=sdma1:rng" --vtd scalable=off --sdma queues=3 --sdma --edu dma-mask=40)
+"$NIDUS" check "${words[@]}" >"$W/units"
+is 'check --vtd: exit code' $? 0
+for word in ${keys//,/ } devices=sdma1:rng queues=3 queues=8 dma-mask=40; do
+	holds "check --vtd prints $word" grep -qE "[ ,]$word(,|\$)" "$W/units"
+done
+"$NIDUS" check "${words[@]}" --dtb "$W/units.dtb"
+is 'check --vtd --dtb: exit code' $? 0
+"$NIDUS" check -f "$W/units.dtb" >"$W/units.once"
+is 'the manifest has the same units and devices' "$(<"$W/units.once")" "$(<"$W/units")"
+"$NIDUS" check -f "$W/units.dtb" --dtb "$W/units2.dtb"
+holds 'and written back it is the same file' cmp "$W/units.dtb" "$W/units2.dtb"
+
 # The shipped manifests name files beside them.
 mkdir "$W/configs"
 cp "$KERNEL" "$W/configs/bzImage"
@@ -117,6 +135,78 @@ for source in "$NIDUS_REPO"/configs/*.dts; do
 	like "configs/$name.dts reaches init" "$(<"$W/$name.out")" 'init reached'
 done
 
+# --- The machine of configs/vtd.dts, asked while its devices work ---
+
+script sva <<'GUEST'
+(while :; do dd if=/dev/vda of=/dev/null bs=4k count=4096 iflag=direct 2>/dev/null; done) &
+sdma-perf --ms 60000 >/dev/null &
+echo ready
+read never
+GUEST
+IN=$W/open
+start sva -f "$W/configs/vtd.dtb" -i "$NIDUS_INITRAMFS/guest-sdma.cpio" -i "$W/sva.cpio" -m 512M \
+	-p 'console=ttyS0 quiet panic=-1 nidus.cmd="sh /sva"'
+IN=/dev/null
+wait_line sva '^ready'
+busy_pasid() {
+	"$NIDUS" stats sva --json >"$W/sva.json" &&
+		[[ $(json 'any(n.startswith("vtd0.sdma0.pasid") and g["walks"] for n, g in j.items())' <"$W/sva.json") == True ]]
+}
+holds 'stats: the PASID of a process, which the unit walks for' until_true busy_pasid
+sva() { # EXPRESSION: of that answer
+	json "$1" <"$W/sva.json"
+}
+is 'stats: the unit' "$(sva 'all(j["vtd0"][n] > 0 for n in ("translations", "walks", "waits", "interrupts"))')" True
+is 'stats: no fault' "$(sva 'j["vtd0"]["faults"]')" 0
+is 'stats: the disk behind it' "$(sva 'j["vtd0.disk0"]["translations"] > 0')" True
+is 'stats: sdma asks for translations' "$(sva 'j["vtd0.sdma0"]["ats_requests"] > 0')" True
+is "stats: a process's tables are a first stage" \
+	"$(sva 'set(g["type"] for n, g in j.items() if n.startswith("vtd0.sdma0.pasid"))')" "{'first-stage'}"
+like 'stats: the disk has an entry without PASID' "$(sva 'j["vtd0.disk0.rid"]["type"]')" '^(first|second)-stage$'
+like 'stats in words has the same groups' "$("$NIDUS" stats sva)" 'vtd0: .*vtd0\.disk0: .*vtd0\.sdma0\.pasid[0-9]+: '
+
+# trace NAME DEVICE: in the background, in a shell that would have it ignore Ctrl-C.
+trace() {
+	env --default-signal=INT "$NIDUS" trace sva "$2" >"$W/$1.trace" 2>&1 &
+	PID[$1]=$!
+}
+lines() { # NAME REGEX COUNT
+	[[ $(grep -cE "$2" "$W/$1.trace") -ge $3 ]]
+}
+translations() {
+	"$NIDUS" stats sva --json | json 'j["vtd0.disk0"]["translations"]'
+}
+passed() { # NUMBER
+	[[ $(translations) -gt $1 ]]
+}
+
+trace first disk0
+holds 'trace shows what the disk asks' until_true lines first '^ *[0-9]+\.[0-9]{6} dma [a-z-]+ .*iova 0x[0-9a-f]+' 20
+"$NIDUS" trace sva sdma0 >"$W/second.trace" 2>&1
+is 'trace by a second client: exit code' $? 1
+like 'trace by a second client: why not' "$(<"$W/second.trace")" 'somebody else traces'
+kill -INT "${PID[first]}"
+finish first
+is 'trace ends at Ctrl-C' "$STATUS" 130
+is 'and has printed whole lines, each with its time' "$(grep -cvE '^ *[0-9]+\.[0-9]{6} |^\([0-9]+ lines dropped' "$W/first.trace")" 0
+"$NIDUS" trace sva disk9 >"$W/second.trace" 2>&1
+is 'trace of no device: exit code' $? 1
+like 'trace of no device: what there is' "$(<"$W/second.trace")" 'no device of that name'
+trace pasid sdma0
+holds 'trace shows what sdma asks, with PASID' until_true lines pasid ' ats [a-z-]+ pasid [1-9]' 5
+kill -INT "${PID[pasid]}"
+finish pasid
+trace stuck disk0
+until_true lines stuck ' dma ' 20
+kill -STOP "${PID[stuck]}"
+holds 'a client that does not read holds up nobody' until_true passed $(($(translations) + 5000))
+kill -CONT "${PID[stuck]}"
+holds 'and learns how much it has missed' until_true lines stuck '^\([0-9]+ lines dropped' 1
+holds 'stop while it is traced' "$NIDUS" stop sva --timeout "$LIMIT"
+ended sva 5 'the VM ends then'
+finish stuck
+is 'and so does trace' "$STATUS" 0
+
 # --- caps ---
 
 "$NIDUS" caps >"$W/caps"
@@ -126,6 +216,19 @@ holds 'caps: each thing it cannot has a remedy' \
 	fails grep -qE '^no .*; *$' "$W/caps"
 is 'caps --json is JSON, and says the same' \
 	"$("$NIDUS" caps --json | json 'len([c for c in j if c["name"]])')" "$(grep -cE '^(yes|no) ' "$W/caps")"
+"$NIDUS" caps --vtd >"$W/caps"
+is 'caps --vtd: exit code' $? 0
+for bit in 'ECAP +PASID +1 +.*SVA' 'ECAP +PRS +1 +page requests' 'ECAP +PSS +19 +pasid-bits' 'CAP +SAGAW +6 ' 'CAP +CM +0 +.*caching-mode'; do
+	holds "caps --vtd: $bit" grep -qE "^$bit" "$W/caps"
+done
+is 'caps --vtd: every bit has its reason' "$(grep -cvE '^(vtd0: CAP 0x[0-9a-f]{16}, ECAP 0x[0-9a-f]{16}|E?CAP +[A-Z0-9]+ +[0-9]+ +[^ ].+)$' "$W/caps")" 0
+is 'caps --vtd --json is JSON, and says the same' \
+	"$("$NIDUS" caps --vtd --json | json 'len([c for c in j if c["unit"] == "vtd0" and c["reason"]])')" "$(grep -cE '^E?CAP ' "$W/caps")"
+"$NIDUS" caps --vtd aw=39,first-stage=off --vtd devices=rng >"$W/caps"
+is 'caps --vtd of two units' "$(grep -oE '^vtd[0-9]+' "$W/caps" | xargs)" 'vtd0 vtd1'
+is 'caps --vtd: what a key has switched off, and what goes with it' \
+	"$(grep -E '^(CAP +(SAGAW|MGAW)|ECAP +(FSTS|NEST)) ' "$W/caps" | awk '{ print $2 "=" $3 }' | xargs)" \
+	'SAGAW=2 MGAW=38 NEST=0 FSTS=0 SAGAW=6 MGAW=47 NEST=1 FSTS=1'
 setpriv --reuid 65534 --regid 65534 --clear-groups "$NIDUS" caps >"$W/caps.user"
 is 'caps of a user who may not open /dev/kvm: exit code' $? 1
 like 'caps of that user: why, and what to change' "$(grep -i kvm "$W/caps.user")" 'no .*(Permission|denied).*;.*(group|kvm)'
@@ -175,7 +278,7 @@ kill -TERM "${PID[log]}"
 finish log
 is 'without --log a good run says nothing' "$(<"$W/log.err")" ''
 like 'version' "$("$NIDUS" version)" "^nidus $(<"$NIDUS_REPO/VERSION")$"
-for verb in run check caps list stats stop version help; do
+for verb in run check caps list stats trace stop version help; do
 	like "help $verb" "$("$NIDUS" help $verb)" "Usage: nidus $verb"
 done
 done_testing

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vtd-hostile/hostile.h"
+
+#define LOW_BITS     0xfffUL
+#define HIGH_BITS    VTD_BITS(63, 52)
+#define FAR	     (1UL << 45) /* no RAM up there */
+#define FIRST_VECTOR 0x20
+#define LAST_VECTOR  0xef
+
+uint64_t arena_page(struct hammer *h)
+{
+	return world.arena + below(h, ARENA_PAGES) * PAGE_SIZE;
+}
+
+static uint64_t any_page(struct hammer *h)
+{
+	switch (below(h, 16)) {
+	case 0:
+		return align_down(world.low_end + below(h, GIB), PAGE_SIZE);
+	case 1:
+		return FAR | (random64(h) & VTD_BITS(44, 12));
+	case 2:
+		return 0;
+	default:
+		return arena_page(h);
+	}
+}
+
+uint64_t any_word(struct hammer *h)
+{
+	uint64_t word = any_page(h) | (random64(h) & LOW_BITS);
+
+	if (world.deadly && once_in(h, 4))
+		return random64(h);
+	/* Mostly present, readable and writable: else nothing happens. */
+	if (!once_in(h, 4))
+		word |= VTD_FS_ALL;
+	if (once_in(h, 8))
+		word |= random64(h) & HIGH_BITS;
+	/* A large page at 0 would be all of RAM. */
+	if (!(word & VTD_FS_ADDR))
+		word &= ~VTD_FS_PS;
+	return word;
+}
+
+uint64_t any_iova(struct hammer *h, uint64_t len)
+{
+	uint64_t end = world.arena + ARENA_PAGES * PAGE_SIZE;
+	uint64_t at;
+
+	if (world.deadly && once_in(h, 4))
+		return random64(h);
+	at = any_page(h) + below(h, PAGE_SIZE / 8) * 8;
+	if (at >= world.arena && at < end && at + len > end)
+		at = end - len;
+	return at;
+}
+
+uint32_t any_message(struct hammer *h)
+{
+	/* Fixed delivery, edge: a vector is all that is random. */
+	return FIRST_VECTOR + (uint32_t)below(h, LAST_VECTOR - FIRST_VECTOR + 1);
+}
