@@ -80,7 +80,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libnidus-san.a
 unit: $(UNIT_BIN)
 
 # Its allocators fail when told to.
-$(BUILD)/tests/unit/test_vtd_inject: LDFLAGS += \
+$(BUILD)/tests/unit/test_vtd_inject: private LDFLAGS += \
 	$(patsubst %,-Wl$(comma)--wrap=%,malloc calloc aligned_alloc free mmap64 munmap)
 
 # For the lab's test that every rule of the sandbox is used.
@@ -113,6 +113,13 @@ $(BUILD)/tests/tsan/planted: $(BUILD)/tsan/tests/tsan/planted.o
 	$(Q)$(CC) $(LDFLAGS) $(TSAN) -o $@ $^
 
 tsan: $(TSAN_BIN)
+
+# For the nested lab: the host backend on a real kernel. Static, as everything that goes there.
+$(BUILD)/tests/lab/%: $(BUILD)/obj/tests/lab/%.o $(BUILD)/obj/tests/unit/vtd_fixture.o \
+		$(BUILD)/libnidus.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -static -o $@ $^ $(LDLIBS)
 
 # Fuzz targets: clang's libFuzzer, with their corpora in tests/fuzz/corpus/NAME.
 FUZZ_CC      ?= clang
@@ -168,6 +175,11 @@ test: setup
 	@$(MAKE) --no-print-directory all static san unit tsan fuzz bare $(BUILD)/sandbox.rules
 	@tests/run
 
+# Three levels: this machine, or QEMU, is the hardware of a host that is the hardware of a host.
+nested: setup
+	@$(MAKE) --no-print-directory all static
+	@guest-tests/lab/test $(notdir $(basename $(wildcard guest-tests/lab/t/nested-*.t)))
+
 bench: setup
 	@$(MAKE) --no-print-directory all static
 	@tests/bench/run
@@ -203,6 +215,7 @@ help:
 	@echo 'make static     build/nidus-static, one file without libraries'
 	@echo 'make run        set up what is needed and boot a Linux guest'
 	@echo 'make test       set up what is needed and run every test'
+	@echo 'make nested     pass-through with nested translation, in three levels'
 	@echo 'make bench      measure, beside QEMU in the same run; writes build/bench.json'
 	@echo 'make unit fuzz  build the unit tests and the fuzz targets; tsan: those of threads'
 	@echo 'make check      clang-format, clang-tidy, cppcheck'
@@ -212,7 +225,7 @@ help:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all unit tsan fuzz san static setup run test bench check format install uninstall configs clean help
+.PHONY: all unit tsan fuzz san static setup run test nested bench check format install uninstall configs clean help
 .SECONDARY:
 
 # Micro-benchmark of translation, without a guest: build/vtd_native [--json].

@@ -2,8 +2,8 @@
 """Measures on the host H, in the directory of the programs: bench.py PHASE OUTPUT [quick].
 
 Phases: `time` (seconds of a clock), `count` (the clock counts instructions: the lab with --icount);
-`vtd-time` and `vtd-count`, the same for guests behind an IOMMU (vtd_guest.py); `sva`, the sdma
-device (sva_guest.py).
+`vtd-time` and `vtd-count`, the same for guests behind an IOMMU (vtd_guest.py); `sva-time` and
+`sva-count`, for the sdma device (sva_guest.py).
 Each appends its rows to OUTPUT as it gets them, a JSON object a line; a measurement that fails
 becomes a row that says so. `report OUTPUT...` prints the table and writes bench.json.
 """
@@ -29,7 +29,8 @@ NS_PER_INSTRUCTION = 2  # the lab's --icount shift=1
 class Bench:
     def __init__(self, phase, output, quick):
         self.counting = phase.endswith("count")
-        self.vtd, self.sva = phase.startswith("vtd-"), phase == "sva"
+        self.vtd, self.sva = phase.startswith("vtd-"), phase.startswith("sva-")
+        self.metal = os.environ.get("NIDUS_TIER") == "metal"
         self.output, self.quick = output, quick
         self.vmms = [Nidus("./nidus"), Microvm(), Q35()]
         self.deadline = time.monotonic() + float(os.environ.get("BENCH_SECONDS", "1e6"))
@@ -113,9 +114,8 @@ class Bench:
         results = self.starts(commands, count)
         unit = "M instr" if self.counting else "ms"
         scale = 1 / NS_PER_INSTRUCTION if self.counting else 1
-        metal = os.environ.get("NIDUS_TIER") == "metal"
         for which, label in ((0, "first guest instruction"), (1, "exit, bare guest")):
-            limited = which == 0 and metal
+            limited = which == 0 and self.metal
             self.row(f"exec to {label}", unit, [r[which] * scale for r in results["nidus"]],
                      "QEMU microvm", [r[which] * scale for r in results["QEMU microvm"]],
                      "10 ms on hardware" if which == 0 else "",
@@ -277,7 +277,7 @@ class Bench:
             ("exec to /init, bzImage", self.boot, "bzImage", "bzImage"),
             ("exec to first guest instruction", self.first),
         ]
-        if self.counting or os.environ.get("NIDUS_TIER") == "metal":
+        if self.counting or self.metal:
             steps.append(("paths in C", self.micro))
         if not self.counting:
             # Not with a clock that counts: under disk load in a guest it stands still (QEMU 10).

@@ -46,6 +46,7 @@ struct world {
 	uint64_t arena;		      /* its first byte; all in one 2 MiB */
 	uint64_t rings, iq, prq, irt; /* behind it, in this order */
 	uint64_t low_end;
+	uint64_t root; /* RTADDR of the tables planted last */
 	struct vtd vtd;
 	bool has_edu, has_sdma;
 	struct edu edu;

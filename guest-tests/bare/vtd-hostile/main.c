@@ -11,9 +11,9 @@
 #include "lib/traps.h"
 
 #define US	     1000000UL
-#define WINDOW_EVERY 16	  /* rounds between two chances for an interrupt */
-#define ANSWER_EVERY 64	  /* rounds between two looks at the clock */
-#define PLANT_EVERY  1024 /* of one CPU */
+#define WINDOW_EVERY 16	 /* rounds between two chances for an interrupt */
+#define ANSWER_EVERY 64	 /* rounds between two looks at the clock */
+#define PLANT_EVERY  256 /* of one CPU */
 
 struct world world;
 

@@ -4,7 +4,7 @@
  */
 #include "vtd-hostile/hostile.h"
 
-enum kind { ANY, ROOT, IQ, PRQ, IRT, MESSAGE, MESSAGE_ADDRESS, TAIL };
+enum kind { ANY, COMMAND, ROOT, IQ, PRQ, IRT, MESSAGE, MESSAGE_ADDRESS, TAIL };
 
 struct reg {
 	uint16_t at;
@@ -16,7 +16,7 @@ static const struct reg registers[] = {
 	{ VTD_VER, 4, ANY },
 	{ VTD_CAP, 8, ANY },
 	{ VTD_ECAP, 8, ANY },
-	{ VTD_GCMD, 4, ANY },
+	{ VTD_GCMD, 4, COMMAND },
 	{ VTD_GSTS, 4, ANY },
 	{ VTD_RTADDR, 8, ROOT },
 	{ VTD_CCMD, 8, ANY },
@@ -63,7 +63,14 @@ static uint64_t value_of(struct hammer *h, enum kind kind)
 	if (world.deadly && once_in(h, 4))
 		return random64(h);
 	switch (kind) {
+	case COMMAND:
+		/* Mostly on, and one bit or another changes. */
+		return once_in(h, 8) ? random64(h)
+				     : VTD_GCMD_TE | VTD_GCMD_QIE | (random64(h) & VTD_GCMD_CFI) |
+					       VTD_BIT(24 + below(h, 8));
 	case ROOT:
+		if (!once_in(h, 8))
+			return __atomic_load_n(&world.root, __ATOMIC_RELAXED);
 		return arena_page(h) | (random64(h) & VTD_RTADDR_TTM);
 	case IQ:
 		/* 2^QS pages: 1, 2 or 4, and the width at random. */

@@ -62,6 +62,8 @@ static void plant_pasids(struct hammer *h, uint64_t table, uint64_t top)
 	for (unsigned int i = 0; i < SOME_PASIDS; i++) {
 		unsigned int type = types[below(h, ARRAY_SIZE(types))];
 
+		for (unsigned int word = 3; word < VTD_PASID_WORDS; word++)
+			set(table, i * VTD_PASID_WORDS + word, 0);
 		set(table, i * 8 + 1, below(h, 4) | (once_in(h, 8) ? 0 : VTD_PASID1_PWSNP));
 		set(table, i * 8 + 2, top | (random64(h) & VTD_PASID2_SRE));
 		set(table, i * 8,
@@ -76,7 +78,8 @@ static void plant_scalable(struct hammer *h, uint64_t contexts, unsigned int dev
 
 	plant_pasids(h, table, top);
 	set(directory, 0, table | VTD_PASIDDIR_P);
-	set(contexts, devfn % 128 * 4 + 1, 0);
+	for (unsigned int word = 1; word < 4; word++)
+		set(contexts, devfn % 128 * 4 + word, 0);
 	set(contexts, devfn % 128 * 4,
 	    directory | VTD_SM_CONTEXT0_DTE | VTD_SM_CONTEXT0_PASIDE | VTD_SM_CONTEXT0_PRE |
 		    VTD_SM_CONTEXT0_P);
@@ -103,9 +106,12 @@ void plant_tables(struct hammer *h)
 			plant_legacy(contexts, devfns[i], top);
 	}
 	set(root, 0, contexts | VTD_ROOT_P);
-	set(root, 1, contexts | VTD_ROOT_P);
-	vtd_set64(&world.vtd, VTD_RTADDR,
-		  root | vtd_put(scalable ? VTD_TTM_SCALABLE : VTD_TTM_LEGACY, VTD_RTADDR_TTM));
+	set(root, 1, scalable ? contexts | VTD_ROOT_P : 0);
+	__atomic_store_n(
+		&world.root,
+		root | vtd_put(scalable ? VTD_TTM_SCALABLE : VTD_TTM_LEGACY, VTD_RTADDR_TTM),
+		__ATOMIC_RELAXED);
+	vtd_set64(&world.vtd, VTD_RTADDR, __atomic_load_n(&world.root, __ATOMIC_RELAXED));
 	vtd_set64(&world.vtd, VTD_PQA, world.prq);
 	vtd_set32(&world.vtd, VTD_GCMD, (uint32_t)(VTD_GCMD_QIE | VTD_GCMD_SRTP));
 	vtd_set32(&world.vtd, VTD_GCMD, (uint32_t)(VTD_GCMD_QIE | VTD_GCMD_TE | VTD_GCMD_CFI));

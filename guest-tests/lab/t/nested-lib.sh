@@ -42,7 +42,7 @@ to_vfio() {
 }
 # What a kernel says when something is wrong with it, or with its IOMMU; not what a test provokes.
 complaints() {
-	dmesg | grep -E 'WARNING:|BUG:|Oops|blocked for more than|rcu:|DMAR: .*(Invalidation|IQE|ITE|ICE|timeout)'
+	dmesg | grep -E 'WARNING:|BUG:|Oops|blocked for more than|rcu:.*(stall|detected)|DMAR: .*(Invalidation|IQE|ITE|ICE|timeout)'
 }
 trouble() { echo "$1 $(complaints | wc -l)"; complaints | sed 's/^/complaint /'; }
 pause_here() { echo ready; read -r end; }

@@ -87,8 +87,15 @@ passes 'caching-mode=on' caching -c 2 -m 512M --vtd caching-mode=on --sdma queue
 checks first "$some"
 passes 'first stage only' first -c 2 -m 512M --vtd second-stage=off,nested=off --sdma queues=4
 PARAMS='iommu.strict=1'
-checks strict "$some"
+checks strict "$some" \
+	'for n in 0 4; do' \
+	'	echo $n >/sys/class/sdma/sdma0/atc_entries' \
+	'	sdma-check malloc untouched mremap-dma >/tmp/rows' \
+	'	echo "tlb$n $(grep -c ^ok /tmp/rows)"' \
+	'done'
 passes 'iommu.strict=1' strict -c 2 -m 512M --vtd --sdma queues=4
+is 'a device without TLB passes what needs none' "$(said strict tlb0)" 3
+is 'a device whose TLB has four entries passes too' "$(said strict tlb4)" 3
 PARAMS='iommu.passthrough=1'
 checks pt "$some"
 passes 'iommu.passthrough=1' pt -c 2 -m 512M --vtd --sdma queues=4
@@ -142,7 +149,7 @@ stale() {
 	done
 }
 stale pasid-device-tlb cow munmap stale
-stale pasid-iotlb cow munmap
+stale pasid-iotlb munmap
 
 # --- Measurements: every size has a row ---
 

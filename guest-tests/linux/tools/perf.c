@@ -325,7 +325,10 @@ static void measure_binding(struct perf *perf)
 static void measure_kernel(struct perf *perf, uint32_t flags, const char *name, const char *key,
 			   bool last)
 {
-	struct sdma_kernel_copy copy = { .bytes = PAGE, .copies = 1, .flags = flags };
+	/* Each call sets the queue up: a count of copies is one call. */
+	struct sdma_kernel_copy copy = { .bytes = PAGE,
+					 .copies = perf->count ? perf->count : 1,
+					 .flags = flags };
 	uint64_t end = now_ns() + perf->budget_ms * 1000000ULL, done = 0, spent = 0;
 
 	do {
@@ -336,9 +339,8 @@ static void measure_kernel(struct perf *perf, uint32_t flags, const char *name, 
 			    ret ? strerror(-ret) : sdma_status_name(copy.status));
 		done += copy.done;
 		spent += copy.nanoseconds;
-		if (!perf->count && copy.copies < 1000)
-			copy.copies *= 2;
-	} while (perf->count ? done < perf->count : now_ns() < end);
+		copy.copies = copy.copies < 1000 ? copy.copies * 2 : copy.copies;
+	} while (!perf->count && now_ns() < end);
 	print_value(perf, name, key, (double)spent / (double)done / 1000, "us", last);
 }
 
@@ -475,14 +477,16 @@ int main(int argc, char **argv)
 {
 	static struct perf perf = { .device = "/dev/sdma0", .budget_ms = 200, .size = PAGE };
 	struct sdma_options options = { 0 };
+	size_t used;
 	int ret;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse(&perf, argc, argv);
 	perf.source = map(COLD, 0);
 	perf.destination = map(COLD, 0);
-	fault_in(perf.source, COLD);
-	fault_in(perf.destination, COLD);
+	used = perf.only && perf.only->copy != cold_latency ? perf.size : COLD;
+	fault_in(perf.source, used);
+	fault_in(perf.destination, used);
 	perf.record = (struct sdma_completion *)map(PAGE, 0);
 	fault_in((char *)perf.record, PAGE);
 	options.interrupts = perf.interrupts;

@@ -17,6 +17,13 @@
 
 #include "vfio_uapi.h"
 
+static void must_ioctl(int fd, unsigned long call, void *argument, const char *what)
+{
+	int rc = ioctl(fd, call, argument);
+
+	require(!rc, "%s: %s", what, strerror(errno));
+}
+
 /* --- The device --- */
 
 static volatile uint8_t *map_bar(struct probe *probe, unsigned int bar)
@@ -24,8 +31,7 @@ static volatile uint8_t *map_bar(struct probe *probe, unsigned int bar)
 	struct vfio_region_info region = { .argsz = sizeof(region), .index = bar };
 	void *where;
 
-	require(!ioctl(probe->device, VFIO_DEVICE_GET_REGION_INFO, &region), "BAR %u: %s", bar,
-		strerror(errno));
+	must_ioctl(probe->device, VFIO_DEVICE_GET_REGION_INFO, &region, "a BAR");
 	require(region.flags & VFIO_REGION_INFO_FLAG_MMAP, "BAR %u cannot be mapped", bar);
 	where = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, probe->device,
 		     (off_t)region.offset);
@@ -38,14 +44,16 @@ static void enable_bus_master(struct probe *probe)
 	struct vfio_region_info region = { .argsz = sizeof(region),
 					   .index = VFIO_PCI_CONFIG_REGION_INDEX };
 	uint16_t command;
+	ssize_t got;
 	off_t where;
 
-	require(!ioctl(probe->device, VFIO_DEVICE_GET_REGION_INFO, &region),
-		"configuration space: %s", strerror(errno));
+	must_ioctl(probe->device, VFIO_DEVICE_GET_REGION_INFO, &region, "configuration space");
 	where = (off_t)region.offset + PCI_COMMAND;
-	require(pread(probe->device, &command, 2, where) == 2, "PCI command: %s", strerror(errno));
+	got = pread(probe->device, &command, 2, where);
+	require(got == 2, "reading the PCI command: %s", strerror(errno));
 	command |= PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY;
-	require(pwrite(probe->device, &command, 2, where) == 2, "PCI command: %s", strerror(errno));
+	got = pwrite(probe->device, &command, 2, where);
+	require(got == 2, "writing the PCI command: %s", strerror(errno));
 }
 
 static void bind_device(struct probe *probe, const char *cdev)
@@ -57,8 +65,7 @@ static void bind_device(struct probe *probe, const char *cdev)
 	probe->device = open(cdev, O_RDWR | O_CLOEXEC);
 	require(probe->device >= 0, "%s: %s", cdev, strerror(errno));
 	bind.iommufd = probe->iommufd;
-	require(!ioctl(probe->device, UAPI_VFIO_DEVICE_BIND_IOMMUFD, &bind), "bind to iommufd: %s",
-		strerror(errno));
+	must_ioctl(probe->device, UAPI_VFIO_DEVICE_BIND_IOMMUFD, &bind, "bind to iommufd");
 	probe->device_id = bind.out_devid;
 }
 
@@ -72,8 +79,7 @@ static void get_hardware(struct probe *probe)
 		.data_uptr = (uintptr_t)&vtd,
 	};
 
-	require(!ioctl(probe->iommufd, UAPI_IOMMU_GET_HW_INFO, &info), "GET_HW_INFO: %s",
-		strerror(errno));
+	must_ioctl(probe->iommufd, UAPI_IOMMU_GET_HW_INFO, &info, "GET_HW_INFO");
 	require(info.out_data_type == UAPI_IOMMU_HW_INFO_TYPE_INTEL_VTD, "the IOMMU is of type %u",
 		info.out_data_type);
 	probe->cap = vtd.cap_reg;
@@ -95,8 +101,7 @@ static void map_memory(struct probe *probe, void *memory, uint64_t size, uint64_
 		.iova = gpa,
 	};
 
-	require(!ioctl(probe->iommufd, UAPI_IOMMU_IOAS_MAP, &map), "IOAS_MAP of %#lx at %#lx: %s",
-		(unsigned long)size, (unsigned long)gpa, strerror(errno));
+	must_ioctl(probe->iommufd, UAPI_IOMMU_IOAS_MAP, &map, "IOAS_MAP");
 }
 
 void map_hole(struct probe *probe)
@@ -113,8 +118,7 @@ void unmap_hole(struct probe *probe)
 		.length = HOLE_SIZE,
 	};
 
-	require(!ioctl(probe->iommufd, UAPI_IOMMU_IOAS_UNMAP, &unmap), "IOAS_UNMAP: %s",
-		strerror(errno));
+	must_ioctl(probe->iommufd, UAPI_IOMMU_IOAS_UNMAP, &unmap, "IOAS_UNMAP");
 }
 
 static uint8_t *anonymous(size_t size)
@@ -129,8 +133,7 @@ static void make_memory(struct probe *probe)
 {
 	struct uapi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 
-	require(!ioctl(probe->iommufd, UAPI_IOMMU_IOAS_ALLOC, &alloc), "IOAS_ALLOC: %s",
-		strerror(errno));
+	must_ioctl(probe->iommufd, UAPI_IOMMU_IOAS_ALLOC, &alloc, "IOAS_ALLOC");
 	probe->ioas = alloc.out_ioas_id;
 	probe->memory = anonymous(MEMORY_SIZE);
 	probe->hole = anonymous(HOLE_SIZE);
@@ -144,8 +147,9 @@ static uint32_t new_domain(struct probe *probe, struct uapi_iommu_hwpt_alloc *al
 	alloc->size = sizeof(*alloc);
 	alloc->dev_id = probe->device_id;
 	alloc->flags |= UAPI_IOMMU_HWPT_ALLOC_PASID;
-	require(!ioctl(probe->iommufd, UAPI_IOMMU_HWPT_ALLOC, alloc), "HWPT_ALLOC of a %s: %s",
-		alloc->data_type ? "nested domain" : "nesting parent", strerror(errno));
+	must_ioctl(probe->iommufd, UAPI_IOMMU_HWPT_ALLOC, alloc,
+		   alloc->data_type ? "HWPT_ALLOC of a nested domain"
+				    : "HWPT_ALLOC of a nesting parent");
 	return alloc->out_hwpt_id;
 }
 
@@ -183,8 +187,7 @@ void destroy(struct probe *probe, uint32_t id)
 {
 	struct uapi_iommu_destroy command = { .size = sizeof(command), .id = id };
 
-	require(!ioctl(probe->iommufd, UAPI_IOMMU_DESTROY, &command), "DESTROY: %s",
-		strerror(errno));
+	must_ioctl(probe->iommufd, UAPI_IOMMU_DESTROY, &command, "DESTROY");
 }
 
 int try_attach(struct probe *probe, uint32_t pasid, uint32_t domain)
@@ -214,8 +217,7 @@ void detach(struct probe *probe, uint32_t pasid)
 		command.flags = UAPI_VFIO_DEVICE_PT_PASID;
 		command.pasid = pasid;
 	}
-	require(!ioctl(probe->device, UAPI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &command),
-		"detach from PASID %#x: %s", pasid, strerror(errno));
+	must_ioctl(probe->device, UAPI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &command, "detach");
 }
 
 void invalidate(struct probe *probe, uint32_t domain, uint64_t address, uint64_t count)
@@ -230,8 +232,7 @@ void invalidate(struct probe *probe, uint32_t domain, uint64_t address, uint64_t
 		.entry_num = 1,
 	};
 
-	require(!ioctl(probe->iommufd, UAPI_IOMMU_HWPT_INVALIDATE, &command), "HWPT_INVALIDATE: %s",
-		strerror(errno));
+	must_ioctl(probe->iommufd, UAPI_IOMMU_HWPT_INVALIDATE, &command, "HWPT_INVALIDATE");
 	require(command.entry_num == 1, "HWPT_INVALIDATE did %u of 1", command.entry_num);
 }
 
@@ -241,8 +242,7 @@ void new_fault_queue(struct probe *probe, uint32_t *id, int *fd)
 {
 	struct uapi_iommu_fault_alloc alloc = { .size = sizeof(alloc) };
 
-	require(!ioctl(probe->iommufd, UAPI_IOMMU_FAULT_QUEUE_ALLOC, &alloc),
-		"FAULT_QUEUE_ALLOC: %s", strerror(errno));
+	must_ioctl(probe->iommufd, UAPI_IOMMU_FAULT_QUEUE_ALLOC, &alloc, "FAULT_QUEUE_ALLOC");
 	*id = alloc.out_fault_id;
 	*fd = (int)alloc.out_fault_fd;
 }
@@ -269,9 +269,10 @@ void answer(int fd, uint32_t cookie, bool success)
 		.cookie = cookie,
 		.code = success ? UAPI_IOMMU_PAGE_RESP_SUCCESS : UAPI_IOMMU_PAGE_RESP_INVALID,
 	};
+	ssize_t put;
 
-	require(write(fd, &response, sizeof(response)) == sizeof(response),
-		"answer to a page request: %s", strerror(errno));
+	put = write(fd, &response, sizeof(response));
+	require(put == sizeof(response), "answer to a page request: %s", strerror(errno));
 }
 
 /* --- All of it --- */
