@@ -20,19 +20,19 @@ int vtd_host_init(struct vtd_unit *unit)
 	return -pthread_mutex_init(&unit->host.lock, NULL);
 }
 
+static void free_requester(struct vtd_host_requester *host)
+{
+	free(host->binding);
+	free(host->bindings);
+	free(host);
+}
+
 /* The host is not told: who owns the device closes it, and all bindings go with it. */
 void vtd_host_destroy(struct vtd_unit *unit)
 {
-	for (unsigned int i = 0; i < unit->requester_count; i++) {
-		struct vtd_host_requester *host = unit->requester[i].host;
-
-		if (!host)
-			continue;
-		while (host->count)
-			free(host->binding[--host->count]);
-		free(host->binding);
-		free(host);
-	}
+	for (unsigned int i = 0; i < unit->requester_count; i++)
+		if (unit->requester[i].host)
+			free_requester(unit->requester[i].host);
 	pthread_mutex_destroy(&unit->host.lock);
 }
 
@@ -157,10 +157,14 @@ static struct vtd_host_requester *new_requester(struct vtd_requester *requester,
 	host->ops = ops;
 	host->context = context;
 	host->binding = calloc(VTD_HOST_BINDINGS, sizeof(struct vtd_host_binding *));
-	if (!host->binding) {
-		free(host);
+	/* So large that its pages cost nothing until they are used. */
+	host->bindings = calloc(VTD_HOST_BINDINGS, sizeof(*host->bindings));
+	if (!host->binding || !host->bindings) {
+		free_requester(host);
 		return NULL;
 	}
+	for (unsigned int i = 0; i < VTD_HOST_BINDINGS; i++)
+		host->binding[i] = &host->bindings[i];
 	return host;
 }
 
@@ -186,8 +190,7 @@ int vtd_set_host(struct vtd_unit *unit, struct vtd_requester *requester,
 	if (!rc)
 		return 0;
 	requester->host = NULL;
-	free(host->binding);
-	free(host);
+	free_requester(host);
 	vtd_caps_derive(unit);
 	return rc;
 }

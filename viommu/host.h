@@ -40,7 +40,12 @@ struct vtd_host_requester {
 	const struct vtd_host_ops *ops; /* constant; ops of vtd_set_host() */
 	void *context;
 	unsigned int count;
-	struct vtd_host_binding **binding; /* VTD_HOST_BINDINGS, in ascending order of pasid */
+	/*
+	 * VTD_HOST_BINDINGS: those in use, in ascending order of pasid, then the free ones. All are
+	 * made with the requester, for guests are served by threads that may not allocate.
+	 */
+	struct vtd_host_binding **binding;
+	struct vtd_host_binding *bindings;
 };
 
 struct vtd_host {

@@ -3,8 +3,6 @@
  * One (requester, PASID) of a real device: what the guest's tables ask for, and the binding that
  * follows it.
  */
-#include <stdlib.h>
-
 #include "viommu/host.h"
 #include "viommu/unit.h"
 
@@ -40,10 +38,8 @@ static struct vtd_host_binding *add_binding(struct vtd_host_requester *host, uin
 
 	if (host->count == VTD_HOST_BINDINGS)
 		return NULL;
-	binding = calloc(1, sizeof(*binding));
-	if (!binding)
-		return NULL;
-	binding->pasid = pasid;
+	binding = host->binding[host->count];
+	*binding = (struct vtd_host_binding){ .pasid = pasid };
 	for (unsigned int i = host->count++; i > at; i--)
 		host->binding[i] = host->binding[i - 1];
 	host->binding[at] = binding;
@@ -57,7 +53,7 @@ static void remove_binding(struct vtd_host_requester *host, struct vtd_host_bind
 	host->count--;
 	for (unsigned int i = at; i < host->count; i++)
 		host->binding[i] = host->binding[i + 1];
-	free(binding);
+	host->binding[host->count] = binding;
 }
 
 void vtd_host_remove_failed(struct vtd_host_requester *host)

@@ -186,6 +186,14 @@ static void poke_data(struct world *w, const struct command *c)
 			   c->value & 1 ? address_of(c->value >> 8) : c->value >> 48);
 }
 
+/* The unit takes these alone; another would stop its queue for good. */
+static unsigned int code_of(uint64_t seed)
+{
+	unsigned int code = seed & 15;
+
+	return code > VTD_RESPONSE_INVALID ? VTD_RESPONSE_FAILURE : code;
+}
+
 static void respond(struct world *w, const struct command *c)
 {
 	struct vtd_fixture *f = &w->guest.vtd;
@@ -200,7 +208,7 @@ static void respond(struct world *w, const struct command *c)
 		map_page(w, c->a >> 1 & 7, SVA_RW);
 	if (d[1] & VTD_PAGE1_LPIG)
 		sva_guest_respond(&w->guest, FN, (uint32_t)vtd_get(d[0], VTD_PAGE0_PASID),
-				  (unsigned int)vtd_get(d[1], VTD_PAGE1_PRGI), c->value & 15);
+				  (unsigned int)vtd_get(d[1], VTD_PAGE1_PRGI), code_of(c->value));
 	vtd_fixture_write64(f, VTD_PQH, (head + VTD_PAGE_BYTES) % SVA_PRQ_SIZE);
 }
 
