@@ -95,11 +95,11 @@ int dma_write(const struct dma *dma, uint64_t iova, const void *from, uint64_t l
  * before dma_leave(). Keep it short (some 64 KiB copied), and do not block. dma_read() and
  * dma_write() do it themselves. May nest. The token of dma_enter() is for dma_leave().
  *
- * What the host's kernel does with such memory on its own is outside of it: data of disk and
- * network requests that are in flight in the io_uring, and buffers that wait for packets or for
- * room on the console. They go where they were resolved to when the driver made them available. A
- * driver that unmaps a buffer before the device has given it back, or was reset, can find it
- * written later; it is always its own VM's memory.
+ * What the host's kernel does with such memory on its own is outside of it: data of disk requests
+ * and of packets to be sent that are in flight in the io_uring; so is console output that waits for
+ * room. They go where they were resolved to when the device took them. A driver that unmaps a
+ * buffer of a disk before the device has given it back, or was reset, can find it written later; it
+ * is always its own VM's memory.
  */
 unsigned int dma_enter(const struct dma *dma);
 void dma_leave(const struct dma *dma, unsigned int token);

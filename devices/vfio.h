@@ -133,7 +133,9 @@ struct vfio_pci;
 struct vfio_pci *vfio_pci_create(struct pci_host *host, struct loop *loop, const char *name,
 				 struct vfio_device *device, char *error, size_t size);
 void vfio_pci_destroy(struct vfio_pci *pci);
-/* End of the VM: interrupts off, the device reset, no DMA any more. */
+/* vfio_device_attach() for it, with the unit that it is behind. */
+int vfio_pci_attach(struct vfio_pci *pci, char *error, size_t size);
+/* End of the VM: interrupts off, the device reset, no DMA any more. Loop thread. */
 void vfio_pci_quiesce(struct vfio_pci *pci);
 
 struct vfio_pci_counters {

@@ -6,8 +6,9 @@
  * one exception: the kernel loses count when a domain with page requests is replaced for requests
  * without PASID, so there the old one is detached first.
  *
- * PASID 0 is the kernel's own for requests without, so it cannot be bound to anything else. The unit
- * binds RID_PASID's entry once, without PASID; with another RID_PASID, PASID 0 is refused here.
+ * PASID 0 is the kernel's own for requests without, so it cannot be bound to anything else. The
+ * unit binds RID_PASID's entry once, without PASID; with another RID_PASID, PASID 0 is refused
+ * here.
  */
 #include <errno.h>
 #include <stdlib.h>

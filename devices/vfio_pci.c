@@ -16,7 +16,6 @@
 #include "devices/base.h"
 #include "devices/log.h"
 #include "devices/vfio_pci.h"
-#include "viommu/vtd.h"
 
 /* --- Accesses to the device's file --- */
 
@@ -49,7 +48,7 @@ static void reset_device(struct vfio_pci *vfio)
 	if (!vfio->device->reset)
 		return;
 	rc = vfio->file->ioctl(vfio->file, vfio->device->fd, VFIO_DEVICE_RESET, NULL);
-	vfio_count(&vfio->counters.resets);
+	vfio_pci_count(&vfio->counters.resets);
 	if (rc)
 		log_guest(VFIO, "%s: the host cannot reset it: %s", vfio->name, strerror(-rc));
 }
@@ -62,10 +61,10 @@ static void function_reset(struct pci_function *fn)
 		return;
 	vfio_irq_stop(vfio);
 	vfio_config_reset(vfio);
+	if (fn->dma.unit)
+		vfio_device_answer_faults(vfio->device);
 	reset_device(vfio);
 	vfio_config_sync_command(vfio);
-	if (fn->dma.unit)
-		vtd_forget_page_requests(fn->dma.unit, fn->dma.iommu);
 	vfio_irq_update(vfio);
 }
 
@@ -166,13 +165,13 @@ static int read_config(struct vfio_pci *vfio, uint8_t *host, char *error, size_t
 		    !vfio_region_read(vfio, &vfio->config, 0, host, vfio->config.size)))
 		rc = -EIO;
 	if (rc) {
-		snprintf(error, size, "%s: its configuration space cannot be read: %s",
+		snprintf(error, size, "vfio %s: its configuration space cannot be read: %s",
 			 vfio->device->name, strerror(-rc));
 		return rc;
 	}
 	if ((host[PCI_HEADER_TYPE] & 0x7f) != PCI_HEADER_TYPE_NORMAL) {
 		snprintf(error, size,
-			 "%s: is a bridge, which no guest can have; pass the devices behind it",
+			 "vfio %s: is a bridge, which no guest can have; pass the devices behind it",
 			 vfio->device->name);
 		return -EINVAL;
 	}
@@ -234,7 +233,7 @@ static int describe(struct vfio_pci *vfio, uint8_t *host, unsigned int *msix, un
 		return rc;
 	rc = vfio_irq_query(vfio);
 	if (rc) {
-		snprintf(error, size, "%s: its interrupts cannot be asked for: %s",
+		snprintf(error, size, "vfio %s: its interrupts cannot be asked for: %s",
 			 vfio->device->name, strerror(-rc));
 		return rc;
 	}
@@ -266,7 +265,7 @@ static int build(struct vfio_pci *vfio, struct pci_host *host, char *error, size
 		vfio_config_sync_command(vfio);
 	}
 	if (rc && !error[0])
-		snprintf(error, size, "%s: cannot be made a device of the guest: %s",
+		snprintf(error, size, "vfio %s: cannot be made a device of the guest: %s",
 			 vfio->device->name, strerror(-rc));
 	free(space);
 	return rc;
@@ -280,7 +279,7 @@ struct vfio_pci *vfio_pci_create_on(struct pci_host *host, struct loop *loop, co
 	int rc;
 
 	if (!vfio) {
-		snprintf(error, size, "%s: out of memory", device->name);
+		snprintf(error, size, "vfio %s: out of memory", device->name);
 		return NULL;
 	}
 	snprintf(vfio->name, sizeof(vfio->name), "%s", name);
@@ -315,6 +314,13 @@ void vfio_pci_destroy(struct vfio_pci *vfio)
 	if (vfio->nothing >= 0)
 		close(vfio->nothing);
 	free(vfio);
+}
+
+int vfio_pci_attach(struct vfio_pci *vfio, char *error, size_t size)
+{
+	struct dma *dma = &vfio->pci.dma;
+
+	return vfio_device_attach(vfio->device, dma->unit, dma->iommu, error, size);
 }
 
 struct vfio_pci_counters vfio_pci_counters(const struct vfio_pci *vfio)

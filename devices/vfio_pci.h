@@ -117,7 +117,7 @@ struct vfio_pci {
 	struct vfio_pci_counters counters; /* atomic */
 };
 
-static inline void vfio_count(uint64_t *counter)
+static inline void vfio_pci_count(uint64_t *counter)
 {
 	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }

@@ -116,7 +116,7 @@ static int add_bar(struct vfio_pci *vfio, unsigned int index, uint32_t reg, char
 
 	if (!is_power_of_two(bar->region.size) || bar->region.size < least ||
 	    bar->region.size > most || (wide && index + 1 == PCI_BARS)) {
-		snprintf(error, size, "%s: BAR %u has %#llx bytes, which no BAR can have",
+		snprintf(error, size, "vfio %s: BAR %u has %#llx bytes, which no BAR can have",
 			 vfio->device->name, index, (unsigned long long)bar->region.size);
 		return -EINVAL;
 	}
@@ -166,7 +166,7 @@ int vfio_bars_add(struct vfio_pci *vfio, const uint8_t *host, char *error, size_
 		bar->address = PCI_BAR_UNMAPPED;
 		rc = vfio_region_query(vfio, VFIO_PCI_BAR0_REGION_INDEX + i, &bar->region, bar);
 		if (rc)
-			snprintf(error, size, "%s: BAR %u cannot be asked for: %s",
+			snprintf(error, size, "vfio %s: BAR %u cannot be asked for: %s",
 				 vfio->device->name, i, strerror(-rc));
 		else if (bar->region.size)
 			rc = add_bar(vfio, i, load_le32(host + PCI_BASE_ADDRESS_0 + i * 4), error,
@@ -273,7 +273,7 @@ void vfio_bar_access(struct pci_function *fn, unsigned int index, struct bus_acc
 	const struct vfio_region *region = &vfio->bar[index].region;
 	uint8_t bytes[8];
 
-	vfio_count(&vfio->counters.bar_exits);
+	vfio_pci_count(&vfio->counters.bar_exits);
 	if (vfio_lost(vfio))
 		return;
 	if (access->is_write) {

@@ -122,7 +122,7 @@ void vfio_config_reading(struct pci_function *fn, unsigned int offset, unsigned 
 	struct vfio_pci *vfio = container_of(fn, struct vfio_pci, pci);
 	unsigned int at = offset, len;
 
-	vfio_count(&vfio->counters.config_reads);
+	vfio_pci_count(&vfio->counters.config_reads);
 	if (vfio_lost(vfio)) {
 		memset(&fn->config[offset], 0xff, size);
 		return;
@@ -177,7 +177,7 @@ void vfio_config_written(struct pci_function *fn, unsigned int offset, unsigned 
 {
 	struct vfio_pci *vfio = container_of(fn, struct vfio_pci, pci);
 
-	vfio_count(&vfio->counters.config_writes);
+	vfio_pci_count(&vfio->counters.config_writes);
 	if (vfio_lost(vfio))
 		return;
 	send(vfio, offset, size);

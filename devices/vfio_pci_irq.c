@@ -157,7 +157,7 @@ void vfio_irq_msix_opened(struct pci_function *fn, unsigned int vector, bool ope
 	if (rc)
 		say_failed(vfio, VFIO_IRQ_MSIX, rc);
 	else if (open)
-		vfio_count(&vfio->counters.interrupts_routed);
+		vfio_pci_count(&vfio->counters.interrupts_routed);
 }
 
 /* --- MSI --- */
@@ -181,7 +181,7 @@ static int update_msi(struct vfio_pci *vfio)
 		rc = set_eventfd(vfio, VFIO_PCI_MSI_IRQ_INDEX, 0, irq->msi_eventfd);
 		irq->enabled = !rc;
 		if (!rc)
-			vfio_count(&vfio->counters.interrupts_routed);
+			vfio_pci_count(&vfio->counters.interrupts_routed);
 	}
 	return rc;
 }

@@ -160,6 +160,8 @@ static inline void virtio_count(uint64_t *counter, uint64_t n)
  */
 int virtio_pop(struct virtio_queue *queue, struct virtq_chain *chain, struct iovec *iov,
 	       unsigned int max);
+/* As virtq_unpop(). */
+void virtio_unpop(struct virtio_queue *queue, uint16_t count);
 
 /*
  * As virtq_enable_kicks(): true if chains arrived meanwhile. False if virtio_pop() gives none

@@ -183,6 +183,12 @@ int virtio_pop(struct virtio_queue *queue, struct virtq_chain *chain, struct iov
 	return rc;
 }
 
+void virtio_unpop(struct virtio_queue *queue, uint16_t count)
+{
+	virtq_unpop(&queue->vq, count);
+	virtio_count(&queue->device->counters.requests, -(uint64_t)count);
+}
+
 bool virtio_enable_kicks(struct virtio_queue *queue)
 {
 	struct virtio_device *device = queue->device;

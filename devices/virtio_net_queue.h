@@ -43,13 +43,13 @@ struct net_rx {
 		uint32_t bytes;
 	} chain[NET_RX_CHAINS];
 	struct iovec iov[NET_RX_IOV + 1]; /* one more: the spill */
+	uint64_t epoch;			  /* of the addresses in iov: dma_epoch() */
 	/*
-	 * Where the end of a packet goes that the window is too small for, until the driver gives
-	 * more buffers. `pending` is the size of that packet, 0 if there is none; its first
-	 * `pending_at` bytes are in the window already.
+	 * Where a packet waits that the window is too small for, until the driver gives more
+	 * buffers. `pending` is its size; 0: there is none.
 	 */
 	uint8_t *spill;
-	uint64_t pending, pending_at;
+	uint64_t pending;
 };
 
 struct net_tx_packet {

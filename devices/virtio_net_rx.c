@@ -89,6 +89,22 @@ static void drop_chains(struct net_rx *rx, unsigned int count)
 	memmove(rx->iov, rx->iov + pieces, rx->pieces * sizeof(rx->iov[0]));
 }
 
+/*
+ * The chains of the window were resolved when they were taken. If the guest has invalidated
+ * anything since, they are taken again: what it has unmapped, the device must not write any more.
+ * What is in the window is no packet yet, see receive_one().
+ */
+static void refresh_window(struct net_rx *rx)
+{
+	uint64_t epoch = dma_epoch(&rx->net->device.pci.dma);
+
+	if (rx->chains && epoch != rx->epoch) {
+		virtio_unpop(rx->queue, (uint16_t)rx->chains);
+		drop_chains(rx, rx->chains);
+	}
+	rx->epoch = epoch;
+}
+
 /* --- Packets --- */
 
 static void deliver(struct net_rx *rx, uint64_t len)
@@ -116,7 +132,20 @@ static void drop_packet(struct net_rx *rx)
 	rx->pending = 0; /* its buffers are used again */
 }
 
-/* Reads one packet. 1; 0 if there is none; or a negative errno. */
+static void count_packet(struct net_rx *rx, uint64_t len)
+{
+	virtio_count(&rx->net->device.counters.bytes_in, len - HEADER);
+}
+
+/* A packet of @len bytes does not fit: it waits as a whole outside of guest memory. */
+static void set_aside(struct net_rx *rx, uint64_t len)
+{
+	memmove(rx->spill + rx->bytes, rx->spill, len - rx->bytes);
+	iov_read(rx->iov, rx->pieces, rx->spill, rx->bytes);
+	rx->pending = len;
+}
+
+/* Reads one packet, and delivers it if it fits. 1; 0 if there is none; or a negative errno. */
 static int receive_one(struct net_rx *rx)
 {
 	ssize_t n;
@@ -127,11 +156,16 @@ static int receive_one(struct net_rx *rx)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
-	rx->pending = (uint64_t)n;
-	rx->pending_at = rx->bytes;
 	/* What is no packet, or can have one buffer only, which is too small. */
-	if ((size_t)n < HEADER || (!mergeable(rx) && (uint64_t)n > rx->bytes))
+	if ((size_t)n < HEADER || (uint64_t)n > NET_RX_SPILL ||
+	    (!mergeable(rx) && (uint64_t)n > rx->bytes)) {
 		drop_packet(rx);
+	} else if ((uint64_t)n > rx->bytes) {
+		set_aside(rx, (uint64_t)n);
+	} else {
+		count_packet(rx, (uint64_t)n);
+		deliver(rx, (uint64_t)n);
+	}
 	return 1;
 }
 
@@ -140,10 +174,8 @@ static bool deliver_pending(struct net_rx *rx)
 {
 	if (rx->bytes < rx->pending)
 		return false;
-	if (rx->pending > rx->pending_at)
-		iov_write_at(rx->iov, rx->pieces, rx->pending_at, rx->spill,
-			     rx->pending - rx->pending_at);
-	virtio_count(&rx->net->device.counters.bytes_in, rx->pending - HEADER);
+	iov_write(rx->iov, rx->pieces, rx->spill, rx->pending);
+	count_packet(rx, rx->pending);
 	deliver(rx, rx->pending);
 	rx->pending = 0;
 	return true;
@@ -193,12 +225,15 @@ static bool may_receive(const struct net_rx *rx)
 	return device->running && rx->active && !rx->dead && pci_bus_master(&device->pci);
 }
 
-/* A chain more, a packet read, or a packet delivered. False if there is nothing to do now. */
+/* A packet read, delivered, or both. False if there is nothing to do now. */
 static bool do_step(struct net_rx *rx)
 {
 	int rc;
 
-	if (!may_receive(rx) || !fill_window(rx))
+	if (!may_receive(rx))
+		return false;
+	refresh_window(rx);
+	if (!fill_window(rx))
 		return false;
 	if (rx->pending) {
 		if (deliver_pending(rx))

@@ -306,6 +306,12 @@ int virtq_pop(struct virtqueue *vq, struct virtq_chain *chain, struct iovec *iov
 	return 1;
 }
 
+void virtq_unpop(struct virtqueue *vq, uint16_t count)
+{
+	vq->last_avail = (uint16_t)(vq->last_avail - count);
+	vq->outstanding = (uint16_t)(vq->outstanding - count);
+}
+
 /* --- Used --- */
 
 void virtq_push(struct virtqueue *vq, uint16_t head, uint32_t len)

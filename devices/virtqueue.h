@@ -72,6 +72,9 @@ void virtq_stop(struct virtqueue *vq);
  */
 int virtq_pop(struct virtqueue *vq, struct virtq_chain *chain, struct iovec *iov, unsigned int max);
 
+/* Takes back the last @count pops, of chains that were not pushed: the same come again. */
+void virtq_unpop(struct virtqueue *vq, uint16_t count);
+
 /* Gives chain @head back with @len bytes written. The driver sees it after virtq_publish(). */
 void virtq_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define CAPS_MAX 96
+#define CAPS_MAX 256
 
 struct cap {
 	char name[32];

@@ -17,6 +17,9 @@
 
 /* VT-d 4.1, 11.4.3: extended capability register. */
 enum vtd_ecap_bit {
+	ECAP_DT = 2,	 /* device-TLBs */
+	ECAP_IR = 3,	 /* interrupt remapping */
+	ECAP_SC = 7,	 /* snoop control */
 	ECAP_NEST = 26,	 /* nested translation */
 	ECAP_PRS = 29,	 /* page requests */
 	ECAP_PASID = 40, /* process address space ids */
@@ -32,7 +35,36 @@ static const struct {
 	{ ECAP_NEST, "nesting", "nested translation in hardware (ECAP.NEST)" },
 	{ ECAP_PASID, "pasid", "PASIDs (ECAP.PASID)" },
 	{ ECAP_PRS, "page-requests", "page requests (ECAP.PRS)" },
+	{ ECAP_DT, "device-tlbs", "device-TLBs (ECAP.DT)" },
+	{ ECAP_IR, "ir", "interrupt remapping (ECAP.IR)" },
+	{ ECAP_SC, "snoop", "snoop control (ECAP.SC)" },
 };
+
+/* Without which the host's kernel nests nothing, most basic first. */
+static const struct {
+	enum vtd_ecap_bit bit;
+	const char *name;
+} nesting_bits[] = {
+	{ ECAP_SMTS, "SMTS (bit 43)" },
+	{ ECAP_NEST, "NEST (bit 26)" },
+};
+
+/* The unit as a whole: whether tables of guests can be nested in it, or which bit prevents that. */
+static void probe_nesting(struct caps *caps, const char *unit, uint64_t cap_register, uint64_t ecap)
+{
+	struct cap *cap = caps_add(caps, unit, false);
+
+	for (size_t i = 0; i < ARRAY_SIZE(nesting_bits); i++) {
+		if (ecap >> nesting_bits[i].bit & 1)
+			continue;
+		cap_no(cap,
+		       "use a machine whose VT-d has it; devices are passed with shadow tables",
+		       "guests cannot be nested: ECAP has no %s; cap %#" PRIx64 ", ecap %#" PRIx64,
+		       nesting_bits[i].name, cap_register, ecap);
+		return;
+	}
+	cap_yes(cap, "guests can be nested; cap %#" PRIx64 ", ecap %#" PRIx64, cap_register, ecap);
+}
 
 static void probe_unit(struct caps *caps, const struct caps_host *host, const char *unit)
 {
@@ -42,6 +74,7 @@ static void probe_unit(struct caps *caps, const struct caps_host *host, const ch
 	if (hostfile_hex(host->root, &cap_register, "/sys/class/iommu/%s/intel-iommu/cap", unit) ||
 	    hostfile_hex(host->root, &ecap, "/sys/class/iommu/%s/intel-iommu/ecap", unit))
 		return;
+	probe_nesting(caps, unit, cap_register, ecap);
 	for (size_t i = 0; i < ARRAY_SIZE(ecap_bits); i++) {
 		struct cap *cap;
 
@@ -50,10 +83,7 @@ static void probe_unit(struct caps *caps, const struct caps_host *host, const ch
 		if (ecap >> ecap_bits[i].bit & 1)
 			cap_yes(cap, "%s", ecap_bits[i].use);
 		else
-			cap_no(cap,
-			       "use a machine whose VT-d has it; guests fall back to shadowing",
-			       "no %s: cap %#" PRIx64 ", ecap %#" PRIx64, ecap_bits[i].use,
-			       cap_register, ecap);
+			cap_no(cap, "use a machine whose VT-d has it", "no %s", ecap_bits[i].use);
 	}
 }
 

@@ -65,6 +65,11 @@ void config_edu_init(void *edu)
 	*(struct edu_config *)edu = (struct edu_config){ .dma_mask = EDU_DMA_BITS };
 }
 
+void config_vfio_init(void *vfio)
+{
+	*(struct vfio_options *)vfio = (struct vfio_options){ .fd = -1, .iommufd = -1 };
+}
+
 void config_init(struct vm_config *config)
 {
 	*config = (struct vm_config){
@@ -90,6 +95,8 @@ void config_free(struct vm_config *config)
 	}
 	for (unsigned int i = 0; i < config->vtd_count; i++)
 		free(config->vtd[i].devices);
+	for (unsigned int i = 0; i < config->vfio_count; i++)
+		free(config->vfio[i].device);
 	free(config->name);
 	free(config->kernel);
 	free(config->cmdline);

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "devices/vfio.h"
+
 #define CONFIG_CPUS_MAX	    64
 #define CONFIG_MEMORY_MIN   (UINT64_C(16) << 20)
 #define CONFIG_MEMORY_MAX   (UINT64_C(16) << 40)
@@ -21,11 +23,13 @@
 #define CONFIG_VTDS	    16
 #define CONFIG_SDMAS	    8
 #define CONFIG_EDUS	    4
+#define CONFIG_VFIOS	    8
 #define CONFIG_QUEUES_MAX   16
 #define CONFIG_NAME_MAX	    64
 #define CONFIG_CMDLINE_MAX  2048 /* bytes, with the terminating NUL */
 #define CONFIG_SERIAL_MAX   20	 /* bytes of a disk's serial number */
 #define CONFIG_DEVICES_TEXT 512	 /* bytes of a list of devices, with the terminating NUL */
+#define CONFIG_PCI_TEXT	    255	 /* bytes of what names a device of the host */
 #define CONFIG_EXIT_PORT    0xf4
 
 enum hugepages { HUGEPAGES_NONE, HUGEPAGES_2M, HUGEPAGES_1G };
@@ -108,6 +112,16 @@ struct edu_config {
 	unsigned int dma_mask; /* width of its DMA addresses in bits */
 };
 
+/* A device of the host. */
+struct vfio_options {
+	char *device; /* its address, or its path in sysfs; NULL if fd is used */
+	int fd;	      /* inherited VFIO device, or -1 */
+	enum vfio_nested nested;
+	/* Of all devices together: at most one says it, or all who do say the same. */
+	int iommufd;		  /* inherited /dev/iommu, or -1 */
+	unsigned int pasid_quota; /* 0: default */
+};
+
 struct vm_config {
 	char *name; /* of the control socket; NULL: no socket */
 	char *kernel;
@@ -140,6 +154,8 @@ struct vm_config {
 	struct sdma_config sdma[CONFIG_SDMAS];
 	unsigned int edu_count;
 	struct edu_config edu[CONFIG_EDUS];
+	unsigned int vfio_count;
+	struct vfio_options vfio[CONFIG_VFIOS];
 
 	enum seccomp_mode seccomp;
 	char *log; /* for log_configure(); NULL: default */
@@ -162,6 +178,7 @@ void config_initrd_init(void *initrd);
 void config_vtd_init(void *vtd);
 void config_sdma_init(void *sdma);
 void config_edu_init(void *edu);
+void config_vfio_init(void *vfio);
 
 /* Releases every string and leaves the defaults. */
 void config_free(struct vm_config *config);

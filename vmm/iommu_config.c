@@ -155,6 +155,7 @@ static const struct {
 	{ "net", offsetof(struct vm_config, net_count) },
 	{ "sdma", offsetof(struct vm_config, sdma_count) },
 	{ "edu", offsetof(struct vm_config, edu_count) },
+	{ "vfio", offsetof(struct vm_config, vfio_count) },
 };
 
 static unsigned int list_count(const struct vm_config *config, size_t list)

@@ -13,6 +13,9 @@
 static const char *const hugepage_names[] = { "off", "2M", "1G", NULL };
 static const char *const seccomp_names[] = { "kill", "log", "off", NULL };
 
+/* By enum vfio_nested. */
+static const char *const nested_names[] = { "auto", "on", "off", NULL };
+
 static const char *const width_names[] = { "39", "48", "57", NULL };
 
 static const struct key kernel_keys[] = {
@@ -149,6 +152,22 @@ static const struct key edu_keys[] = {
 	  .help = "width of its DMA addresses, 12 to 64, default 28" },
 };
 
+static const struct key vfio_keys[] = {
+	{ "device", "device", &value_string, .offset = FIELD(vfio_options, device),
+	  .max = CONFIG_PCI_TEXT, .metavar = "DEVICE",
+	  .help = "PCI address, as in 06:0d.0, or its path in /sys; bare first word" },
+	{ "nested", "nested", &value_choice, .offset = FIELD(vfio_options, nested),
+	  .choices = nested_names, .metavar = "auto|on|off",
+	  .help = "the guest's first-stage tables in the host's IOMMU; on: or not at all" },
+	{ "fd", "fd", &value_fd, .offset = FIELD(vfio_options, fd), .metavar = "N",
+	  .help = "inherited file descriptor of a VFIO device, instead of device" },
+	{ "iommufd", "iommufd", &value_fd, .offset = FIELD(vfio_options, iommufd), .metavar = "N",
+	  .help = "inherited file descriptor of /dev/iommu, for all devices" },
+	{ "pasid-quota", "pasid-quota", &value_uint, .offset = FIELD(vfio_options, pasid_quota),
+	  .max = 1 << VTD_PASID_BITS, .metavar = "N",
+	  .help = "PASIDs, and domains, that the guest may have in the host; 0: 1000" },
+};
+
 static const struct key stream_keys[] = {
 	{ "to", "to", &value_stream, .metavar = "stdio|off",
 	  .help = "the terminal or nowhere; bare first word" },
@@ -236,6 +255,12 @@ const struct group groups[] = {
 	  .compatible = "nidus,edu",
 	  KEYS(edu_keys),
 	  LIST(edu_config, edu, CONFIG_EDUS) },
+	{ .option = { "vfio", NULL, 0, ARGUMENT_REQUIRED, "DEVICE[,KEY=VALUE]...",
+		      "PCI device of the host, passed through; may be repeated" },
+	  .node = "vfio",
+	  .compatible = "nidus,vfio",
+	  KEYS(vfio_keys),
+	  LIST(vfio_options, vfio, CONFIG_VFIOS) },
 	{ .option = { "serial", NULL, 0, ARGUMENT_REQUIRED, "stdio|off|file=PATH",
 		      "first serial port (ttyS0); default stdio" },
 	  .node = "/serial",

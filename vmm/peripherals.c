@@ -18,6 +18,7 @@
 #include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
 #include "vmm/layout.h"
+#include "vmm/passthrough.h"
 #include "vmm/report.h"
 #include "vmm/terminal.h"
 #include "vmm/vm.h"
@@ -60,6 +61,7 @@ struct peripherals {
 	struct sdma *sdma[CONFIG_SDMAS];
 	unsigned int edu_count;
 	struct edu *edu[CONFIG_EDUS];
+	struct passthrough *passthrough; /* NULL: none */
 	/* Every virtio device, for what is done to all alike. */
 	unsigned int virtio_count;
 	struct virtio_device *virtio[CONFIG_DISKS + CONFIG_NETS + 2];
@@ -301,6 +303,8 @@ int peripherals_create(struct machine *machine)
 		rc = create_platform(p);
 	for (unsigned int i = 0; i < config->disk_count && !rc; i++)
 		rc = disk_create(p, i);
+	if (!rc)
+		rc = passthrough_create(machine, &p->passthrough);
 	for (unsigned int i = 0; i < config->net_count && !rc; i++)
 		rc = net_create(p, i);
 	if (!rc)
@@ -332,6 +336,7 @@ void peripherals_destroy(struct machine *machine)
 		virtio_net_destroy(p->net[p->net_count].net);
 		virtio_net_close(&p->net[p->net_count].tap);
 	}
+	passthrough_destroy(p->passthrough);
 	while (p->disk_count-- > 0) {
 		virtio_blk_destroy(p->disk[p->disk_count].blk);
 		virtio_blk_close(&p->disk[p->disk_count].image);
@@ -363,6 +368,7 @@ void peripherals_quiesce(struct machine *machine)
 		sdma_quiesce(p->sdma[i]);
 	for (unsigned int i = 0; i < p->edu_count; i++)
 		edu_quiesce(p->edu[i]);
+	passthrough_quiesce(p->passthrough);
 	stream_finish(&p->serial_stream);
 	stream_finish(&p->console_stream);
 }
@@ -421,4 +427,5 @@ void peripherals_report(const struct machine *machine, struct report *report)
 		report_sdma(p->sdma[i], report);
 	for (unsigned int i = 0; i < p->edu_count; i++)
 		report_edu(p->edu[i], report);
+	passthrough_report(p->passthrough, report);
 }

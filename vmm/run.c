@@ -32,7 +32,8 @@
 static bool line_up(struct machine *machine, enum sandbox_thread thread, int error)
 {
 	struct start_line *line = &machine->start;
-	int rc = sandbox_filter(thread, machine->config->seccomp);
+	const struct vm_config *config = machine->config;
+	int rc = sandbox_filter(thread, config->seccomp, config->vfio_count);
 
 	pthread_mutex_lock(&line->lock);
 	line->ready++;
@@ -50,13 +51,14 @@ static bool line_up(struct machine *machine, enum sandbox_thread thread, int err
 static bool start_all(struct machine *machine, unsigned int threads)
 {
 	struct start_line *line = &machine->start;
-	int rc = sandbox_filter(SANDBOX_CONTROL, machine->config->seccomp);
+	const struct vm_config *config = machine->config;
+	int rc = sandbox_filter(SANDBOX_CONTROL, config->seccomp, config->vfio_count);
 	bool failed;
 
 	pthread_mutex_lock(&line->lock);
 	while (line->ready < threads)
 		pthread_cond_wait(&line->changed, &line->lock);
-	if (rc || threads != machine->config->cpus + 1)
+	if (rc || threads != config->cpus + 1)
 		line->failed = true;
 	failed = line->failed;
 	line->go = true;

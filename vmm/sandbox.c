@@ -146,14 +146,15 @@ static void make_arena(void)
 	free(block);
 }
 
-int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode)
+int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode, bool host_devices)
 {
 	int rc = 0;
 
 	if (mode == SECCOMP_OFF)
 		return 0;
 	make_arena();
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &sandbox_filters[thread][mode]) < 0)
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
+		    &sandbox_filters[host_devices][thread][mode]) < 0)
 		rc = -errno;
 	if (rc)
 		log_error(SANDBOX, "the filter of the %s thread could not be loaded: %s",

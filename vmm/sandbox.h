@@ -20,6 +20,13 @@
 
 enum sandbox_thread { SANDBOX_VCPU, SANDBOX_IO, SANDBOX_CONTROL, SANDBOX_THREADS };
 
+/* When a call is made: tests show of all that are used that they are. */
+enum sandbox_when {
+	SANDBOX_USED,
+	SANDBOX_RARE,	      /* no test can bring it about at will */
+	SANDBOX_HOST_DEVICES, /* by machines that have devices of the host, and by no others */
+};
+
 #define SANDBOX_ANY_ARGUMENT UINT64_MAX
 
 /* A system call that threads of the kinds in @threads may make, and why. */
@@ -28,7 +35,7 @@ struct sandbox_rule {
 	unsigned int threads; /* 1 << enum sandbox_thread */
 	uint64_t request;     /* the ioctl's number, or SANDBOX_ANY_ARGUMENT */
 	const char *request_name;
-	bool rare; /* no test can bring it about at will; all others are shown to be used */
+	enum sandbox_when when;
 	const char *reason;
 };
 
@@ -36,8 +43,9 @@ struct sandbox_rule {
 const struct sandbox_rule *sandbox_rules(unsigned int *count);
 const char *sandbox_thread_name(enum sandbox_thread thread);
 
-/* The filters of the rules, for SECCOMP_KILL and SECCOMP_LOG; generated. */
-extern const struct sock_fprog sandbox_filters[SANDBOX_THREADS][SECCOMP_OFF];
+/* The filters of the rules, for machines without and with devices of the host, and for SECCOMP_KILL
+ * and SECCOMP_LOG; generated. */
+extern const struct sock_fprog sandbox_filters[2][SANDBOX_THREADS][SECCOMP_OFF];
 
 /*
  * Gives up privileges of the process for good. @writable_dir is the one directory in which files
@@ -46,7 +54,10 @@ extern const struct sock_fprog sandbox_filters[SANDBOX_THREADS][SECCOMP_OFF];
  */
 int sandbox_enter(const char *writable_dir);
 
-/* Closes the calling thread's filter. 0, or negative errno after a line on stderr. */
-int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode);
+/*
+ * Closes the calling thread's filter; @host_devices: the machine has devices of the host. 0, or
+ * negative errno after a line on stderr.
+ */
+int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode, bool host_devices);
 
 #endif

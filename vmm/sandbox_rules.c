@@ -6,10 +6,12 @@
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
+#include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 #include "devices/base.h"
+#include "devices/vfio_uapi.h"
 #include "vmm/sandbox.h"
 
 #define VCPU	(1U << SANDBOX_VCPU)
@@ -19,27 +21,51 @@
 
 /* clang-format off */
 #define CALL(name, threads, reason) \
-	{ SYS_##name, threads, SANDBOX_ANY_ARGUMENT, NULL, false, reason }
+	{ SYS_##name, threads, SANDBOX_ANY_ARGUMENT, NULL, SANDBOX_USED, reason }
 #define RARE(name, threads, reason) \
-	{ SYS_##name, threads, SANDBOX_ANY_ARGUMENT, NULL, true, reason }
+	{ SYS_##name, threads, SANDBOX_ANY_ARGUMENT, NULL, SANDBOX_RARE, reason }
 #define IOCTL(request, threads, reason) \
-	{ SYS_ioctl, threads, request, #request, false, reason }
+	{ SYS_ioctl, threads, request, #request, SANDBOX_USED, reason }
+#define HOST(request, threads, reason) \
+	{ SYS_ioctl, threads, request, #request, SANDBOX_HOST_DEVICES, reason }
+#define HOST_CALL(name, threads, reason) \
+	{ SYS_##name, threads, SANDBOX_ANY_ARGUMENT, NULL, SANDBOX_HOST_DEVICES, reason }
 #define RING(request, threads, reason) \
-	{ SYS_io_uring_register, threads, request, #request, false, reason }
+	{ SYS_io_uring_register, threads, request, #request, SANDBOX_USED, reason }
 
 static const struct sandbox_rule rules[] = {
 	IOCTL(KVM_RUN, VCPU, "run the guest"),
 	IOCTL(KVM_SIGNAL_MSI, VCPU | IO, "a wired interrupt: the IOAPIC sends its message"),
 	IOCTL(KVM_SET_GSI_ROUTING, VCPU, "the guest programs the IOAPIC or MSI-X"),
 	IOCTL(KVM_IOEVENTFD, VCPU, "the guest moves a BAR that holds doorbells"),
-	{ SYS_ioctl, VCPU, KVM_GET_REGS, "KVM_GET_REGS", true,
+	{ SYS_ioctl, VCPU, KVM_GET_REGS, "KVM_GET_REGS", SANDBOX_RARE,
 	  "report where the guest was when KVM gave up" },
-	{ SYS_ioctl, VCPU, KVM_GET_SREGS, "KVM_GET_SREGS", true,
+	{ SYS_ioctl, VCPU, KVM_GET_SREGS, "KVM_GET_SREGS", SANDBOX_RARE,
 	  "report where the guest was when KVM gave up" },
+	HOST(KVM_SET_USER_MEMORY_REGION, VCPU | IO, "the guest moves a BAR, or a device is lost"),
+	HOST(VFIO_DEVICE_SET_IRQS, VCPU | IO, "the guest chooses and masks interrupts"),
+	HOST(VFIO_DEVICE_RESET, VCPU | IO, "function level reset, and the end of the VM"),
+	HOST(UAPI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, VCPU, "the guest's PASID entries and contexts"),
+	HOST(UAPI_VFIO_DEVICE_DETACH_IOMMUFD_PT, VCPU | CONTROL, "the same; teardown"),
+	HOST(UAPI_IOMMU_HWPT_ALLOC, VCPU, "the guest has a new first-stage or second-stage table"),
+	HOST(UAPI_IOMMU_HWPT_INVALIDATE, VCPU, "the guest invalidates what it maps"),
+	HOST(UAPI_IOMMU_DESTROY, VCPU | CONTROL, "a table that nothing uses any more; teardown"),
+	HOST(UAPI_IOMMU_IOAS_ALLOC, VCPU, "the guest has a second-stage table: a shadow of it"),
+	HOST(UAPI_IOMMU_IOAS_COPY, VCPU, "what that table maps"),
+	HOST(UAPI_IOMMU_IOAS_UNMAP, VCPU, "and what it does not map any more"),
+	HOST(VFIO_IOMMU_MAP_DMA, VCPU, "the same on hosts without iommufd"),
+	HOST(VFIO_IOMMU_UNMAP_DMA, VCPU | CONTROL, "the same on hosts without iommufd"),
+	HOST_CALL(pread64, VCPU | IO, "registers of a device that are not mapped"),
+	HOST_CALL(pwrite64, VCPU | IO, "registers of a device that are not mapped"),
+	HOST_CALL(read, IO, "page requests"),
+	HOST_CALL(dup3, IO, "the host wants a device back"),
+	HOST_CALL(brk, VCPU | IO, "malloc() of what a PASID entry needs"),
+	HOST_CALL(mmap, VCPU | IO, "malloc() of something large: a table to shadow, page requests"),
+	HOST_CALL(mremap, VCPU | IO, "realloc() of the same"),
 	IOCTL(TUNSETOFFLOAD, IO, "the guest negotiates network offloads"),
 	IOCTL(TUNSETQUEUE, IO, "the guest chooses its number of queue pairs"),
 	IOCTL(TCSETS, CONTROL, "put the terminal back in order"),
-	{ SYS_ioctl, VCPU | IO, TCSETS, "TCSETS", true, "the same after a fatal signal" },
+	{ SYS_ioctl, VCPU | IO, TCSETS, "TCSETS", SANDBOX_RARE, "the same after a fatal signal" },
 	RING(IORING_UNREGISTER_FILES, IO, "the ring lets go of disk images, and so of locks"),
 	CALL(io_uring_enter, IO, "all I/O of disks and streams, and waiting for it"),
 	CALL(read, CONTROL, "signals"),

@@ -12,6 +12,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/iommu.h"
 #include "vmm/kernel.h"
+#include "vmm/passthrough.h"
 
 static int check_memory(const struct vm_config *config, struct config_error *error)
 {
@@ -81,13 +82,16 @@ static int check_source(const char *option, unsigned int index, const char *key,
 /* Each descriptor belongs to one device. */
 static int check_fds(const struct vm_config *config, struct config_error *error)
 {
-	int fds[CONFIG_DISKS + CONFIG_NETS];
+	int fds[CONFIG_DISKS + CONFIG_NETS + CONFIG_VFIOS + 1];
 	unsigned int count = 0;
 
 	for (unsigned int i = 0; i < config->disk_count; i++)
 		fds[count++] = config->disk[i].fd;
 	for (unsigned int i = 0; i < config->net_count; i++)
 		fds[count++] = config->net[i].fd;
+	for (unsigned int i = 0; i < config->vfio_count; i++)
+		fds[count++] = config->vfio[i].fd;
+	fds[count++] = passthrough_shared(config).iommufd;
 	for (unsigned int i = 0; i < count; i++)
 		for (unsigned int j = 0; j < i; j++)
 			if (fds[i] >= 0 && fds[i] == fds[j])
@@ -129,17 +133,56 @@ static int check_nets(const struct vm_config *config, struct config_error *error
 	return 0;
 }
 
+static int check_vfio(const struct vm_config *config, unsigned int index,
+		      const struct passthrough_shared *shared, struct config_error *error)
+{
+	const struct vfio_options *vfio = &config->vfio[index];
+
+	if (check_source("--vfio", index, "device", vfio->device, vfio->fd, error))
+		return -EINVAL;
+	if (vfio->iommufd >= 0 && vfio->iommufd != shared->iommufd)
+		return config_fail(error,
+				   "--vfio %u: iommufd %d is not the %d given before: all devices "
+				   "share one, say it once",
+				   index, vfio->iommufd, shared->iommufd);
+	if (vfio->pasid_quota && vfio->pasid_quota != shared->pasid_quota)
+		return config_fail(
+			error,
+			"--vfio %u: pasid-quota %u is not the %u given before: it is for "
+			"all devices together, say it once",
+			index, vfio->pasid_quota, shared->pasid_quota);
+	for (unsigned int i = 0; i < index; i++)
+		if (vfio->device && config->vfio[i].device &&
+		    !strcmp(vfio->device, config->vfio[i].device))
+			return config_fail(error,
+					   "--vfio %u: '%.200s' is --vfio %u already; name each "
+					   "device once",
+					   index, vfio->device, i);
+	return 0;
+}
+
+static int check_vfios(const struct vm_config *config, struct config_error *error)
+{
+	const struct passthrough_shared shared = passthrough_shared(config);
+
+	for (unsigned int i = 0; i < config->vfio_count; i++)
+		if (check_vfio(config, i, &shared, error))
+			return -EINVAL;
+	return 0;
+}
+
 /* Slot 0 of bus 0 is the host bridge's, and slot 31 belongs to the IOAPIC (IOAPIC_REQUESTER). */
 static int check_slots(const struct vm_config *config, struct config_error *error)
 {
 	const unsigned int slots = 30;
 	unsigned int count = config->disk_count + config->net_count + config->sdma_count +
-			     config->edu_count + config->rng + (config->console.kind != STREAM_OFF);
+			     config->edu_count + config->vfio_count + config->rng +
+			     (config->console.kind != STREAM_OFF);
 
 	if (count > slots)
 		return config_fail(error,
 				   "%u PCI devices are too many: at most %u are possible; leave "
-				   "some of --disk, --net, --sdma or --edu out",
+				   "some of --disk, --net, --sdma, --edu or --vfio out",
 				   count, slots);
 	return 0;
 }
@@ -159,7 +202,7 @@ int config_validate_rules(const struct vm_config *config, struct config_error *e
 	if (check_slots(config, error) || iommu_check(config, error))
 		return -EINVAL;
 	if (check_cpu(config, error) || check_memory(config, error) ||
-	    check_streams(config, error) || check_nets(config, error))
+	    check_streams(config, error) || check_nets(config, error) || check_vfios(config, error))
 		return -EINVAL;
 	return check_fds(config, error);
 }

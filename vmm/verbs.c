@@ -9,6 +9,7 @@
 
 #include "devices/base.h"
 #include "devices/log.h"
+#include "devices/vfio.h"
 #include "vmm/caps.h"
 #include "vmm/control.h"
 #include "vmm/exit.h"
@@ -91,6 +92,26 @@ static int verb_stats(struct invocation *invocation)
 static int verb_trace(struct invocation *invocation)
 {
 	return control_trace(invocation->operand, invocation->second);
+}
+
+static int verb_vfio(struct invocation *invocation)
+{
+	static const struct {
+		const char *name;
+		int (*run)(const char *device, char *error, size_t size);
+	} actions[] = { { "bind", vfio_bind }, { "unbind", vfio_unbind } };
+	char error[512] = "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (strcmp(invocation->operand, actions[i].name))
+			continue;
+		if (!actions[i].run(invocation->second, error, sizeof(error)))
+			return NIDUS_EXIT_POWEROFF;
+		fprintf(stderr, "nidus: %s\n", error);
+		return NIDUS_EXIT_FAILURE;
+	}
+	fprintf(stderr, "nidus: vfio: '%.60s' is neither bind nor unbind\n", invocation->operand);
+	return NIDUS_EXIT_USAGE;
 }
 
 static int verb_stop(struct invocation *invocation)
@@ -176,12 +197,23 @@ const struct verb verbs[] = {
 	  .summary = "show what a device asks of its remapping unit, as it happens",
 	  .text = "Devices are called as in `nidus stats`: disk0, net0, console, rng, sdma0, "
 		  "edu0,\n"
-		  "ioapic. Ctrl-C ends it. The VM never waits for it: lines that are not read in\n"
+		  "vfio0, ioapic. Ctrl-C ends it. The VM never waits for it: lines that are not "
+		  "read in\n"
 		  "time are dropped, and counted.\n",
 	  .operand = "NAME",
 	  .operand_required = true,
 	  .second = "DEVICE",
 	  .run = verb_trace },
+	{ .name = "vfio",
+	  .summary = "give a PCI device to vfio-pci, for guests, or back to the host",
+	  .text = "bind: takes the device from its driver and gives it to vfio-pci, so that run\n"
+		  "--vfio can have it. unbind: gives it back to the driver that the kernel would\n"
+		  "choose. DEVICE is a PCI address, as in 06:0d.0, or a path in /sys. Needs root.\n"
+		  "Exit codes: 0 done, 1 it could not be done, 2 bad action.\n",
+	  .operand = "bind|unbind",
+	  .operand_required = true,
+	  .second = "DEVICE",
+	  .run = verb_vfio },
 	{ .name = "stop",
 	  .summary = "end a running VM and wait until it is gone",
 	  .operand = "NAME",
@@ -209,7 +241,7 @@ const struct verb *verb_find(const char *name, struct config_error *error)
 	else
 		config_fail(error,
 			    "unknown verb '%.100s'; valid ones: run, check, caps, list, stats, "
-			    "trace, stop, version, help",
+			    "trace, vfio, stop, version, help",
 			    name);
 	return NULL;
 }

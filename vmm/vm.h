@@ -79,7 +79,7 @@ struct vcpu {
 	bool started;
 	unsigned int delivery_retries; /* with these registers; see vcpu.c */
 	struct kvm_regs delivery_regs;
-	uint64_t delivery_retried;     /* when the last one was, monotonic, nanoseconds */
+	uint64_t delivery_retried; /* when the last one was, monotonic, nanoseconds */
 	struct vcpu_counters counters;
 };
 

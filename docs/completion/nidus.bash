@@ -18,6 +18,7 @@ _nidus_keys()
 		;;
 	--sdma) echo "queues=" ;;
 	--edu) echo "dma-mask=" ;;
+	--vfio) echo "device= nested= fd= iommufd= pasid-quota=" ;;
 	--serial | --console) echo "to= file=" ;;
 	esac
 }
@@ -41,8 +42,19 @@ _nidus_values()
 	to) compgen -W "stdio off" -- "$3" ;;
 	path | file) compgen -f -- "$3" ;;
 	tap) compgen -W "$(_nidus_taps)" -- "$3" ;;
+	device) compgen -W "$(_nidus_devices drivers/vfio-pci)" -- "$3" ;;
 	cpu) compgen -W "host host:-svm host:-vmx" -- "$3" ;;
 	esac
+}
+
+# PCI devices in directory $1 of the bus.
+_nidus_devices()
+{
+	local device
+
+	for device in "/sys/bus/pci/$1"/*:*:*.*; do
+		[ -e "$device" ] && echo "${device##*/}"
+	done
 }
 
 _nidus_taps()
@@ -78,6 +90,7 @@ _nidus_option()
 		case $1 in
 		-d | --disk | -i | --initrd) compgen -f -- "$word" ;;
 		-n | --net | --network) compgen -W "$(_nidus_taps)" -- "$word" ;;
+		--vfio) compgen -W "$(_nidus_devices drivers/vfio-pci)" -- "$word" ;;
 		--serial | --console) compgen -W "stdio off" -- "$word" ;;
 		esac
 	fi
@@ -87,7 +100,7 @@ _nidus_option()
 _nidus_options()
 {
 	local vm="-k --kernel -i --initrd -p --cmdline --params -c --cpus -m --memory --mem -d --disk
-		-n --net --network --vtd --sdma --edu --serial --console --rng --no-rng --exit-port --no-exit-port
+		-n --net --network --vtd --sdma --edu --vfio --serial --console --rng --no-rng --exit-port --no-exit-port
 		--name --seccomp --log -f --manifest --file"
 
 	case $1 in
@@ -126,7 +139,7 @@ _nidus()
 	verb=${words[1]}
 	previous=${words[${#words[@]} - 2]}
 	if [[ ${#words[@]} -le 2 ]]; then
-		replies=$(compgen -W "run check caps list stats trace stop version help --help --version" \
+		replies=$(compgen -W "run check caps list stats trace vfio stop version help --help --version" \
 			-- "$cur")
 	elif [[ $cur == --*=* ]]; then
 		replies=$(_nidus_option "${cur%%=*}" "${cur#*=}" | sed "s|^|${cur%%=*}=|")
@@ -135,8 +148,8 @@ _nidus()
 	else
 		case $previous in
 		-[kicmdnf] | --kernel | --initrd | --cpus | --memory | --mem | --disk | --net | \
-		--network | --vtd | --sdma | --edu | --serial | --console | --seccomp | --log | \
-		--manifest | --file | --dtb)
+		--network | --vtd | --sdma | --edu | --vfio | --serial | --console | --seccomp | \
+		--log | --manifest | --file | --dtb)
 			replies=$(_nidus_option "$previous" "$cur")
 			;;
 		-p | --cmdline | --params | --name | --timeout) return ;;
@@ -147,8 +160,15 @@ _nidus()
 				replies=$(compgen -W "$(nidus list 2>/dev/null | cut -d' ' -f1)" \
 					-- "$cur")
 				;;
+			vfio)
+				if [[ ${#words[@]} -le 3 ]]; then
+					replies=$(compgen -W "bind unbind" -- "$cur")
+				else
+					replies=$(compgen -W "$(_nidus_devices devices)" -- "$cur")
+				fi
+				;;
 			help)
-				replies=$(compgen -W "run check caps list stats trace stop version help" \
+				replies=$(compgen -W "run check caps list stats trace vfio stop version help" \
 					-- "$cur")
 				;;
 			esac

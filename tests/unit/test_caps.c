@@ -185,7 +185,10 @@ static void test_good_host(void **state)
 	expect(&caps, "dmar0-scalable", true, "ECAP.SMTS", "");
 	expect(&caps, "dmar0-nesting", true, "ECAP.NEST", "");
 	expect(&caps, "dmar0-pasid", true, "ECAP.PASID", "");
-	expect(&caps, "dmar0-page-requests", false, "ecap 0x90004000000", "VT-d");
+	expect(&caps, "dmar0", true, "guests can be nested; cap 0xd2008c40660462", "");
+	expect(&caps, "dmar0-page-requests", false, "no page requests (ECAP.PRS)", "VT-d");
+	expect(&caps, "dmar1", false, "no SMTS (bit 43); cap 0xd2008c40660462, ecap 0xf020df",
+	       "shadow");
 	expect(&caps, "dmar1-nesting", false, "no nested translation", "VT-d");
 	expect(&caps, "iommu-groups", true, "1", "");
 	expect(&caps, "iommufd", true, "/dev/iommu", "");

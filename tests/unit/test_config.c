@@ -195,6 +195,20 @@ static void test_validate(void **state)
 		  "scalable mode needs first-stage or second-stage" },
 		{ "kernel|--vtd|vcmd,pasid-bits=0", "vcmd=on needs PASIDs, but pasid-bits is 0" },
 		{ "kernel|--vtd|scalable=off,pass-through=off", NULL },
+		{ "kernel|--vfio|06:0d.0,nested=on|--vtd|devices=vfio0", NULL },
+		{ "kernel|--vfio|06:0d.0|--vfio|/sys/bus/pci/devices/0000:06:0e.0,pasid-quota=9",
+		  NULL },
+		{ "kernel|--vfio|nested=on", "--vfio 0: has neither device nor fd; give one" },
+		{ "kernel|--vfio|06:0d.0,fd=7", "--vfio 0: has both device '06:0d.0' and fd 7" },
+		{ "kernel|--vfio|06:0d.0|--vfio|06:0d.0", "'06:0d.0' is --vfio 0 already" },
+		{ "kernel|--vfio|fd=7,iommufd=7", "fd 7 is given to two devices" },
+		{ "kernel|--vfio|fd=7,iommufd=8|--vfio|fd=9,iommufd=8", NULL },
+		{ "kernel|--vfio|fd=7,iommufd=8|--vfio|fd=9,iommufd=6",
+		  "--vfio 1: iommufd 6 is not the 8 given before" },
+		{ "kernel|--vfio|fd=7,pasid-quota=8|--vfio|fd=9,pasid-quota=6",
+		  "--vfio 1: pasid-quota 6 is not the 8 given before" },
+		{ "kernel|--vtd|devices=vfio1|--vfio|06:0d.0",
+		  "there is no 'vfio1'; there are: vfio0, rng" },
 	};
 
 	(void)state;

@@ -496,6 +496,15 @@ static void draw_config(struct vm_config *config)
 	config->sdma_count = (unsigned int)draw(CONFIG_SDMAS + 1);
 	for (unsigned int i = 0; i < config->sdma_count; i++)
 		config->sdma[i].queues = (unsigned int)(1 + draw(64));
+	config->vfio_count = (unsigned int)draw(CONFIG_VFIOS + 1);
+	for (unsigned int i = 0; i < config->vfio_count; i++)
+		config->vfio[i] = (struct vfio_options){
+			.device = draw(2) ? strdup("0000:06:0d.0") : NULL,
+			.fd = (int)draw(2) ? 3 + (int)draw(100) : -1,
+			.iommufd = (int)draw(2) ? 3 + (int)draw(100) : -1,
+			.nested = (enum vfio_nested)draw(3),
+			.pasid_quota = (unsigned int)draw(1 << 20),
+		};
 	config->edu_count = (unsigned int)draw(CONFIG_EDUS + 1);
 	for (unsigned int i = 0; i < config->edu_count; i++)
 		config->edu[i].dma_mask = (unsigned int)(12 + draw(53));
@@ -582,6 +591,14 @@ static void same_config(const struct vm_config *a, const struct vm_config *b)
 	assert_int_equal(a->vtd_count, b->vtd_count);
 	for (unsigned int i = 0; i < a->vtd_count; i++)
 		same_vtd(&a->vtd[i], &b->vtd[i]);
+	assert_int_equal(a->vfio_count, b->vfio_count);
+	for (unsigned int i = 0; i < a->vfio_count; i++) {
+		same_string(a->vfio[i].device, b->vfio[i].device);
+		assert_int_equal(a->vfio[i].fd, b->vfio[i].fd);
+		assert_int_equal(a->vfio[i].iommufd, b->vfio[i].iommufd);
+		assert_int_equal(a->vfio[i].nested, b->vfio[i].nested);
+		assert_int_equal(a->vfio[i].pasid_quota, b->vfio[i].pasid_quota);
+	}
 	assert_int_equal(a->sdma_count, b->sdma_count);
 	for (unsigned int i = 0; i < a->sdma_count; i++)
 		assert_int_equal(a->sdma[i].queues, b->sdma[i].queues);

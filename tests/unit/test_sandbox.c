@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <linux/vfio.h>
 #include <seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -30,7 +31,8 @@ struct call {
 };
 
 /* The wait status of a process that closes the filter of @thread and makes @call. */
-static int status_after(enum sandbox_thread thread, enum seccomp_mode mode, const struct call *call)
+static int status_of(enum sandbox_thread thread, enum seccomp_mode mode, bool host_devices,
+		     const struct call *call)
 {
 	int status = -1;
 	pid_t child = fork();
@@ -41,7 +43,8 @@ static int status_after(enum sandbox_thread thread, enum seccomp_mode mode, cons
 		 */
 		long end = thread == SANDBOX_CONTROL ? SYS_exit_group : SYS_exit;
 
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || sandbox_filter(thread, mode))
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		    sandbox_filter(thread, mode, host_devices))
 			_exit(99);
 		syscall(call->number, call->argument[0], call->argument[1], call->argument[2]);
 		for (;;)
@@ -49,6 +52,11 @@ static int status_after(enum sandbox_thread thread, enum seccomp_mode mode, cons
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return status;
+}
+
+static int status_after(enum sandbox_thread thread, enum seccomp_mode mode, const struct call *call)
+{
+	return status_of(thread, mode, false, call);
 }
 
 static const struct call forbidden[] = {
@@ -63,6 +71,7 @@ static const struct call forbidden[] = {
 	{ SYS_mount, { 0 } },
 	{ SYS_io_uring_setup, { 0 } },
 	{ SYS_ioctl, { -1, KVM_CREATE_VM, 0 } },
+	/* Last: see test_host_devices(). */
 	{ SYS_ioctl, { -1, KVM_SET_USER_MEMORY_REGION, 0 } },
 };
 
@@ -97,6 +106,28 @@ static void test_threads_differ(void **state)
 	assert_true(WIFSIGNALED(status_after(SANDBOX_VCPU, SECCOMP_KILL, &random)));
 	assert_true(WIFEXITED(status_after(SANDBOX_CONTROL, SECCOMP_KILL, &accept)));
 	assert_true(WIFSIGNALED(status_after(SANDBOX_IO, SECCOMP_KILL, &accept)));
+}
+
+/* What devices of the host need is not for machines that have none. */
+static void test_host_devices(void **state)
+{
+	const struct call calls[] = {
+		{ SYS_ioctl, { -1, KVM_SET_USER_MEMORY_REGION, 0 } },
+		{ SYS_ioctl, { -1, VFIO_DEVICE_SET_IRQS, 0 } },
+		{ SYS_pread64, { -1, 0, 0 } },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++) {
+		assert_true(WIFSIGNALED(status_of(SANDBOX_VCPU, SECCOMP_KILL, false, &calls[i])));
+		assert_true(WIFEXITED(status_of(SANDBOX_VCPU, SECCOMP_KILL, true, &calls[i])));
+		assert_true(WIFEXITED(status_of(SANDBOX_IO, SECCOMP_KILL, true, &calls[i])));
+		assert_true(WIFSIGNALED(status_of(SANDBOX_CONTROL, SECCOMP_KILL, true, &calls[i])));
+	}
+	/* And the rest stays forbidden: all but the last. */
+	for (unsigned int i = 0; i + 1 < ARRAY_SIZE(forbidden); i++)
+		assert_true(
+			WIFSIGNALED(status_of(SANDBOX_VCPU, SECCOMP_KILL, true, &forbidden[i])));
 }
 
 static void test_modes(void **state)
@@ -182,7 +213,7 @@ static int list_rules(void)
 				printf("%s %s %s %s\n",
 				       sandbox_thread_name((enum sandbox_thread)thread), name,
 				       rules[i].request_name ? rules[i].request_name : "-",
-				       rules[i].rare ? "rare" : "used");
+				       rules[i].when == SANDBOX_USED ? "used" : "rare");
 			free(name);
 		}
 	}
@@ -193,8 +224,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unlisted_dies), cmocka_unit_test(test_threads_differ),
-		cmocka_unit_test(test_modes),	      cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_host_devices),  cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_rules),	      cmocka_unit_test(test_paths),
 	};
 
 	if (argc == 2 && !strcmp(argv[1], "--list"))

@@ -309,6 +309,70 @@ static void guest_sends(void **state)
 	assert_int_equal(counters(b).errors, 0);
 }
 
+/* --- Behind a remapping unit --- */
+
+/* What it does: buffers are where they are, or all of them one page further on. */
+static struct {
+	uint64_t epoch, buffers, moved;
+} remapping;
+
+static int translate(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access access,
+		     uint64_t *gpa, uint64_t *run)
+{
+	bool buffer = iova >= remapping.buffers && iova < remapping.buffers + QUEUE * BUFFER;
+
+	(void)dma;
+	(void)access;
+	*gpa = iova + (buffer ? remapping.moved : 0);
+	*run = min_u64(len, PAGE_SIZE_4K - iova % PAGE_SIZE_4K);
+	return 0;
+}
+
+static uint64_t epoch(const struct dma *dma)
+{
+	(void)dma;
+	return remapping.epoch;
+}
+
+/*
+ * Buffers that are available are not yet the device's to remember: what they are mapped to is
+ * looked up when a packet comes.
+ */
+static void buffers_move(void **state)
+{
+	static const struct dma_ops ops = { .translate = translate, .epoch = epoch };
+	struct bench *b = *state;
+	uint8_t frame[1514], untouched[QUEUE / 2 * BUFFER];
+	size_t len;
+
+	if (!have_namespace)
+		skip();
+	remapping.epoch = remapping.moved = 0;
+	remapping.buffers = b->buffers;
+	open_net(b, "nt0", 1, true);
+	virtio_net_device(b->net)->pci.dma.ops = &ops;
+	bring_up(b, features(b), 3);
+	give_buffers(b, 0, 0, QUEUE / 4);
+	for (unsigned int i = 0; i < 5; i++) {
+		uint32_t head = 0;
+		uint8_t *at;
+
+		memcpy(untouched, fake_ram(b->machine, b->buffers), sizeof(untouched));
+		remapping.moved = i * sizeof(untouched) % (QUEUE * BUFFER);
+		remapping.epoch++;
+		at = fake_ram(b->machine, b->buffers + remapping.moved + i * BUFFER);
+		len = make_frame(frame, 1000, i);
+		host_sends(b, frame, len, 0);
+		assert_int_equal(driver_wait_used(&b->driver.queue[0], &head), HEADER + len);
+		assert_int_equal(head, i);
+		assert_memory_equal(at + HEADER, frame, len);
+		if (remapping.moved)
+			assert_memory_equal(untouched, fake_ram(b->machine, b->buffers),
+					    sizeof(untouched));
+	}
+	assert_int_equal(counters(b).requests, 5 + 33);
+}
+
 static void guest_sends_nonsense(void **state)
 {
 	struct bench *b = *state;
@@ -827,6 +891,7 @@ int main(void)
 		TEST(guest_sends_nonsense),
 		TEST(guest_receives),
 		TEST(receive_without_buffers),
+		TEST(buffers_move),
 		TEST(large_packets_are_merged),
 		TEST(large_packet_waits_for_buffers),
 		TEST(large_packet_and_small_ring),

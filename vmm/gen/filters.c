@@ -14,6 +14,9 @@
 
 #define INSTRUCTIONS BPF_MAXINSNS
 
+/* Without, and with devices of the host. */
+static const char *const machines[] = { "own", "host" };
+
 /* What happens to an unlisted call: TRAP is a signal, which sandbox.c reports and dies of. */
 static const struct {
 	const char *name;
@@ -23,7 +26,7 @@ static const struct {
 	[SECCOMP_LOG] = { "log", SCMP_ACT_LOG },
 };
 
-static int add_rules(scmp_filter_ctx filter, enum sandbox_thread thread)
+static int add_rules(scmp_filter_ctx filter, bool host_devices, enum sandbox_thread thread)
 {
 	/* The number of the request is the second argument of every call that is told apart by it.
 	 */
@@ -36,7 +39,8 @@ static int add_rules(scmp_filter_ctx filter, enum sandbox_thread thread)
 		bool any = rule->request == SANDBOX_ANY_ARGUMENT;
 		int rc;
 
-		if (!(rule->threads & 1U << thread))
+		if (!(rule->threads & 1U << thread) ||
+		    (rule->when == SANDBOX_HOST_DEVICES && !host_devices))
 			continue;
 		request.datum_a = rule->request;
 		rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call, !any, &request);
@@ -47,12 +51,12 @@ static int add_rules(scmp_filter_ctx filter, enum sandbox_thread thread)
 }
 
 /* Stores the filter in @code; returns how many instructions, or negative errno. */
-static int compile(enum sandbox_thread thread, enum seccomp_mode mode,
+static int compile(bool host_devices, enum sandbox_thread thread, enum seccomp_mode mode,
 		   struct sock_filter code[INSTRUCTIONS])
 {
 	scmp_filter_ctx filter = seccomp_init(modes[mode].action);
 	int fd = memfd_create("filter", MFD_CLOEXEC);
-	int rc = filter && fd >= 0 ? add_rules(filter, thread) : -ENOMEM;
+	int rc = filter && fd >= 0 ? add_rules(filter, host_devices, thread) : -ENOMEM;
 	ssize_t n;
 
 	if (!rc)
@@ -67,39 +71,48 @@ static int compile(enum sandbox_thread thread, enum seccomp_mode mode,
 	return rc;
 }
 
-static void print_filter(enum sandbox_thread thread, enum seccomp_mode mode)
+static void print_filter(bool host_devices, enum sandbox_thread thread, enum seccomp_mode mode)
 {
 	static struct sock_filter code[INSTRUCTIONS];
-	int count = compile(thread, mode, code);
+	int count = compile(host_devices, thread, mode, code);
 
 	if (count < 0) {
 		fprintf(stderr, "filters: the filter of %s cannot be made: error %d\n",
 			sandbox_thread_name(thread), -count);
 		exit(EXIT_FAILURE);
 	}
-	printf("static const struct sock_filter %s_%s[] = {\n", sandbox_thread_name(thread),
-	       modes[mode].name);
+	printf("static const struct sock_filter %s_%s_%s[] = {\n", machines[host_devices],
+	       sandbox_thread_name(thread), modes[mode].name);
 	for (int i = 0; i < count; i++)
 		printf("\t{ 0x%02x, %u, %u, 0x%08x },\n", code[i].code, code[i].jt, code[i].jf,
 		       code[i].k);
 	puts("};");
 }
 
+static void print_machine(const char *name)
+{
+	puts("\t{");
+	for (unsigned int i = 0; i < SANDBOX_THREADS; i++) {
+		const char *thread = sandbox_thread_name(i);
+
+		printf("\t\t{ FILTER(%s_%s_%s), FILTER(%s_%s_%s) },\n", name, thread,
+		       modes[SECCOMP_KILL].name, name, thread, modes[SECCOMP_LOG].name);
+	}
+	puts("\t},");
+}
+
 int main(void)
 {
 	puts("/* Made by vmm/gen/filters.c of vmm/sandbox_rules.c. */\n"
 	     "#include \"vmm/sandbox.h\"");
-	for (unsigned int i = 0; i < SANDBOX_THREADS; i++)
-		for (unsigned int j = 0; j < SECCOMP_OFF; j++)
-			print_filter(i, j);
+	for (unsigned int host = 0; host < 2; host++)
+		for (unsigned int i = 0; i < SANDBOX_THREADS; i++)
+			for (unsigned int j = 0; j < SECCOMP_OFF; j++)
+				print_filter(host, i, j);
 	puts("#define FILTER(code) { sizeof(code) / sizeof(code[0]), (struct sock_filter *)code }\n"
-	     "const struct sock_fprog sandbox_filters[SANDBOX_THREADS][SECCOMP_OFF] = {");
-	for (unsigned int i = 0; i < SANDBOX_THREADS; i++) {
-		const char *thread = sandbox_thread_name(i);
-
-		printf("\t{ FILTER(%s_%s), FILTER(%s_%s) },\n", thread, modes[SECCOMP_KILL].name,
-		       thread, modes[SECCOMP_LOG].name);
-	}
+	     "const struct sock_fprog sandbox_filters[2][SANDBOX_THREADS][SECCOMP_OFF] = {");
+	for (unsigned int host = 0; host < 2; host++)
+		print_machine(machines[host]);
 	puts("};");
 	return fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
