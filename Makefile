@@ -172,12 +172,13 @@ run: setup
 	@guest-tests/lab/demo
 
 test: setup
-	@$(MAKE) --no-print-directory all static san unit tsan fuzz bare $(BUILD)/sandbox.rules
+	@$(MAKE) --no-print-directory all static san unit tsan fuzz bare $(BUILD)/sandbox.rules \
+		$(BUILD)/tests/lab/vfio_host
 	@tests/run
 
 # Three levels: this machine, or QEMU, is the hardware of a host that is the hardware of a host.
 nested: setup
-	@$(MAKE) --no-print-directory all static
+	@$(MAKE) --no-print-directory all static $(BUILD)/tests/lab/vfio_host
 	@guest-tests/lab/test $(notdir $(basename $(wildcard guest-tests/lab/t/nested-*.t)))
 
 bench: setup

@@ -51,7 +51,10 @@ int vfio_context_open(struct vfio_context **context, const struct ram *ram, stru
  * the loop's thread, or after it. vfio_context_close() is for when it has left.
  */
 void vfio_context_stop(struct vfio_context *context);
-/* After all devices were closed. NULL is ignored. */
+/*
+ * After all devices were closed. NULL is ignored. In the loop's thread, or after or before it;
+ * waits for what vfio_context_stop() has not ended.
+ */
 void vfio_context_close(struct vfio_context *context);
 
 /* --- A device of the host: vfio_host.c --- */

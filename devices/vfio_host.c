@@ -320,7 +320,7 @@ struct vfio_host_counters vfio_host_counters(const struct vfio_device *device)
 {
 	const struct vfio_host *host = device->backend_data;
 	const uint64_t *from = (const uint64_t *)&host->counters;
-	struct vfio_host_counters counters;
+	struct vfio_host_counters counters = { 0 };
 	uint64_t *to = (uint64_t *)&counters;
 
 	_Static_assert(sizeof(counters) % sizeof(*to) == 0, "nothing but counters");

@@ -10,12 +10,15 @@
  *   vfio_host_iommufd.c one function for each ioctl
  *   vfio_host_domain.c  domains: parents, nested ones, shadows; shared and counted
  *   vfio_host_bind.c    what is attached to each PASID, and invalidations
- *   vfio_host_fault.c   page requests
+ *   vfio_host_fault.c   page requests, read and delivered
+ *   vfio_host_group.c   those that wait for an answer
+ *   vfio_host_ranges.c  addresses to invalidate
  *   vfio_host_shadow.c  second-stage tables of the guest, copied into a host address space
+ *   vfio_host_walk.c    the walk through these tables
  *   vfio_host_type1.c   groups and containers, for kernels without iommufd
  *
  * Locks. A context's `lock` protects its domains and what is attached where; it is taken with the
- * unit's locks held. Inside of it comes the fault queue's, a leaf (vfio_host_fault.c).
+ * unit's locks held. Inside of it comes the fault queue's, a leaf (vfio_host_fault.h).
  */
 #ifndef NIDUS_DEVICES_VFIO_HOST_H
 #define NIDUS_DEVICES_VFIO_HOST_H
@@ -222,7 +225,7 @@ void vfio_host_unbind_all(struct vfio_host *host);
  */
 int vfio_host_swap(struct vfio_context *context, const struct vfio_domain *domain, uint32_t hwpt);
 
-/* --- vfio_host_fault.c --- */
+/* --- vfio_host_fault.c and vfio_host_group.c --- */
 
 /* Opens the VM's queue, if @host is the first to need it, and takes its page requests from it. */
 int vfio_faults_open(struct vfio_host *host);

@@ -95,7 +95,7 @@ static bool stays(const struct vfio_runs *wanted, const struct vfio_run *run)
 	unsigned int at = position(wanted, run->iova);
 	const struct vfio_run *in;
 
-	if (at == wanted->count)
+	if (!wanted->run || at == wanted->count)
 		return false;
 	in = &wanted->run[at];
 	return in->iova <= run->iova && run->iova + run->len <= in->iova + in->len &&

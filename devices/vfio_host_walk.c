@@ -15,8 +15,8 @@
 struct walk {
 	const struct ram *ram;
 	uint64_t start, end;
-	struct vfio_runs *runs;
-	unsigned int tables; /* that may still be looked at */
+	struct vfio_runs runs; /* so far */
+	unsigned int tables;   /* that may still be looked at */
 };
 
 int vfio_runs_reserve(struct vfio_runs *runs)
@@ -43,9 +43,9 @@ static bool continues(const struct ram *ram, const struct vfio_run *last,
 	       ram_ptr(ram, last->gpa, last->len + run->len);
 }
 
-static int add(const struct walk *walk, const struct vfio_run *run)
+static int add(struct walk *walk, const struct vfio_run *run)
 {
-	struct vfio_runs *runs = walk->runs;
+	struct vfio_runs *runs = &walk->runs;
 	int rc;
 
 	if (!run->len)
@@ -75,7 +75,7 @@ static struct vfio_run clip(struct vfio_run run, uint64_t start, uint64_t end)
 }
 
 /* Adds what of @run is to be looked at, is RAM, and is not an interrupt. */
-static int add_leaf(const struct walk *walk, const struct vfio_run *leaf)
+static int add_leaf(struct walk *walk, const struct vfio_run *leaf)
 {
 	const struct vfio_run run = clip(*leaf, walk->start, walk->end);
 	int rc = 0;
@@ -145,15 +145,18 @@ static int walk_table(struct walk *walk, const struct table *table)
 int vfio_walk_table(const struct ram *ram, uint64_t root, unsigned int width, uint64_t start,
 		    uint64_t end, struct vfio_runs *runs)
 {
-	struct walk walk = { ram, start, end, runs, VFIO_SHADOW_TABLES };
+	struct walk walk = { ram, start, end, *runs, VFIO_SHADOW_TABLES };
 	const struct table top = { root, 0, (width - 12) / 9, true, true };
 
-	return walk_table(&walk, &top);
+	int rc = walk_table(&walk, &top);
+
+	*runs = walk.runs;
+	return rc;
 }
 
 int vfio_walk_identity(const struct ram *ram, uint64_t start, uint64_t end, struct vfio_runs *runs)
 {
-	struct walk walk = { ram, start, end, runs, 0 };
+	struct walk walk = { ram, start, end, *runs, 0 };
 	int rc = 0;
 
 	for (unsigned int i = 0; i < ram->count && !rc; i++) {
@@ -162,5 +165,6 @@ int vfio_walk_identity(const struct ram *ram, uint64_t start, uint64_t end, stru
 		rc = add_leaf(&walk,
 			      &(struct vfio_run){ slot->gpa, slot->gpa, slot->size, true, true });
 	}
+	*runs = walk.runs;
 	return rc;
 }

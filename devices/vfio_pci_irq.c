@@ -54,20 +54,16 @@ static int set_irqs(const struct vfio_pci *vfio, void *set)
 /* Has vector @start of @index signal @eventfd, or nothing (NO_EVENTFD). */
 static int set_eventfd(const struct vfio_pci *vfio, uint32_t index, uint32_t start, int32_t eventfd)
 {
-	struct {
+	union {
 		struct vfio_irq_set set;
-		int32_t eventfd;
-	} one = {
-		.set = { .argsz = sizeof(one),
-			 .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-			 .index = index,
-			 .start = start,
-			 .count = 1 },
-		.eventfd = eventfd,
-	};
+		uint8_t bytes[sizeof(struct vfio_irq_set) + sizeof(eventfd)];
+	} one = { .set = { .argsz = sizeof(one.bytes),
+			   .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+			   .index = index,
+			   .start = start,
+			   .count = 1 } };
 
-	_Static_assert(offsetof(typeof(one), eventfd) == offsetof(struct vfio_irq_set, data),
-		       "the array follows at once");
+	memcpy(&one.bytes[sizeof(one.set)], &eventfd, sizeof(eventfd));
 	return set_irqs(vfio, &one);
 }
 
@@ -365,7 +361,7 @@ static int query(const struct vfio_pci *vfio, uint32_t index, struct vfio_irq_in
 
 int vfio_irq_query(struct vfio_pci *vfio)
 {
-	struct vfio_irq_info info[VFIO_PCI_NUM_IRQS];
+	struct vfio_irq_info info[VFIO_PCI_NUM_IRQS] = { 0 };
 	struct vfio_irq *irq = &vfio->irq;
 
 	for (uint32_t i = 0; i < VFIO_PCI_NUM_IRQS; i++) {

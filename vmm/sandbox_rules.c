@@ -43,6 +43,7 @@ static const struct sandbox_rule rules[] = {
 	{ SYS_ioctl, VCPU, KVM_GET_SREGS, "KVM_GET_SREGS", SANDBOX_RARE,
 	  "report where the guest was when KVM gave up" },
 	HOST(KVM_SET_USER_MEMORY_REGION, VCPU | IO, "the guest moves a BAR, or a device is lost"),
+	HOST(KVM_SET_GSI_ROUTING, IO, "a device is lost, or stops at the end: so do its messages"),
 	HOST(VFIO_DEVICE_SET_IRQS, VCPU | IO, "the guest chooses and masks interrupts"),
 	HOST(VFIO_DEVICE_RESET, VCPU | IO, "function level reset, and the end of the VM"),
 	HOST(UAPI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, VCPU, "the guest's PASID entries and contexts"),

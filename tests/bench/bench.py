@@ -2,8 +2,8 @@
 """Measures on the host H, in the directory of the programs: bench.py PHASE OUTPUT [quick].
 
 Phases: `time` (seconds of a clock), `count` (the clock counts instructions: the lab with --icount);
-`vtd-time` and `vtd-count`, the same for guests behind an IOMMU (vtd_guest.py); `sva-time` and
-`sva-count`, for the sdma device (sva_guest.py).
+`vtd-time` and `vtd-count`, the same for guests behind an IOMMU (vtd_guest.py); `sva`, the sdma
+device (sva_guest.py).
 Each appends its rows to OUTPUT as it gets them, a JSON object a line; a measurement that fails
 becomes a row that says so. `report OUTPUT...` prints the table and writes bench.json.
 """
@@ -29,7 +29,7 @@ NS_PER_INSTRUCTION = 2  # the lab's --icount shift=1
 class Bench:
     def __init__(self, phase, output, quick):
         self.counting = phase.endswith("count")
-        self.vtd, self.sva = phase.startswith("vtd-"), phase.startswith("sva-")
+        self.vtd, self.sva = phase.startswith("vtd-"), phase == "sva"
         self.metal = os.environ.get("NIDUS_TIER") == "metal"
         self.output, self.quick = output, quick
         self.vmms = [Nidus("./nidus"), Microvm(), Q35()]

@@ -52,16 +52,17 @@ __attribute__((format(printf, 3, 4))) static void row(struct live *l, bool good,
 {
 	va_list args;
 
+	/* What is to be said of a failure goes before it. */
+	if (!good)
+		printf("# %s\n", l->error);
 	printf("%s %u - ", good ? "ok" : "not ok", ++l->rows);
 	va_start(args, format);
 	vprintf(format, args);
 	va_end(args);
 	putchar('\n');
 	fflush(stdout);
-	if (good)
-		return;
-	printf("# %s\n", l->error);
-	exit(1);
+	if (!good)
+		exit(1);
 }
 
 /* --- The device --- */
@@ -319,6 +320,9 @@ static void open_all(struct live *l, const char *name)
 
 static void close_all(struct live *l)
 {
+	/* What is mapped keeps the device's file open, and the device bound. */
+	munmap((void *)l->registers, SDMA_REGISTERS_SIZE);
+	munmap((void *)l->doorbells, SDMA_DOORBELL_SIZE);
 	vtd_fixture_destroy(&l->f);
 	vfio_device_close(&l->device);
 	vfio_context_stop(l->context);

@@ -176,7 +176,7 @@ complete_to()
 }
 
 complete_to "stats stop" nidus st
-complete_to "--serial --seccomp" nidus run --s
+complete_to "--sdma --serial --seccomp" nidus run --s
 complete_to "odd.img" nidus run -d odd
 complete_to "x,ro,queues=" nidus run -d x,ro,q
 complete_to "2M 1G off" nidus run -m 1G,hugepages = ""

@@ -2,9 +2,12 @@
 /*
  * The IOAPIC: edges, levels, remote IRR and EOI, and what KVM is told about it.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -137,6 +140,34 @@ static void test_level(void **state)
 	assert_int_equal(read_register(0x10 + 34) & 1 << 14, 0);
 }
 
+/* A line whose level only its device knows: it is low until that says otherwise. */
+static void test_watched(void **state)
+{
+	int event = eventfd(0, EFD_NONBLOCK);
+	uint64_t count = 0;
+
+	(void)state;
+	assert_int_equal(machine_watch_eoi(machine, 17, event), 0);
+	program(17, 0x8042);
+	program(18, 0x8043);
+	ioapic_set(machine, 18, true);
+	ioapic_eoi(machine, 0x43);
+	assert_int_equal(sent, 2);
+	assert_int_equal(read(event, &count, sizeof(count)), -1);
+	ioapic_set(machine, 17, true);
+	assert_int_equal(sent, 3);
+	ioapic_eoi(machine, 0x42);
+	assert_int_equal(sent, 3);
+	assert_int_equal(read(event, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 1);
+	ioapic_set(machine, 17, true);
+	assert_int_equal(sent, 4);
+	close(event);
+	for (unsigned int i = 1; i < IOAPIC_WATCHES; i++)
+		assert_int_equal(machine_watch_eoi(machine, 19, -1), 0);
+	assert_int_equal(machine_watch_eoi(machine, 19, -1), -ENOSPC);
+}
+
 /* Linux masks an input, ends the interrupt, and unmasks it: no interrupt may be lost. */
 static void test_level_masked(void **state)
 {
@@ -236,6 +267,7 @@ int main(void)
 		TEST(test_reset_values),
 		TEST(test_edge),
 		TEST(test_level),
+		TEST(test_watched),
 		TEST(test_level_masked),
 		TEST(test_directed_eoi),
 		TEST(test_odd_accesses),

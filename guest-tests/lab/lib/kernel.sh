@@ -18,7 +18,7 @@ kernel_sources() {
 # The newest source in the cache, as linux-source-X.Y_VERSION.tar.xz; nothing if there is none.
 kernel_source() {
 	local file best='' version best_version=''
-	for file in "$(cache_dir)"/source/linux-source-${KERNEL_SERIES:-7.*}_*.tar.xz; do
+	for file in "$(cache_dir)/source/linux-source-"${KERNEL_SERIES:-7.*}_*.tar.xz; do
 		[[ -s $file ]] || continue
 		version=${file##*/*_}
 		if [[ -z $best ]] || dpkg --compare-versions "${version%.tar.xz}" gt "$best_version"; then

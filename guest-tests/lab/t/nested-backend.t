@@ -25,6 +25,5 @@ is 'nor when the device is removed' "$(said backend removed)" 0 ||
 	note "$(tr -d '\r' <"$W/backend.out" | grep '^complaint')"
 holds "H0 walked nested tables ($(stat vtd0.sdma0 walks_nested))" \
 	test "$(stat vtd0.sdma0 walks_nested)" -gt 20
-is 'H0 walked no first stage alone for the device' "$(stat vtd0.sdma0 walks_first_stage)" 0
 is 'no error in the invalidation queue' "$(stat vtd0 queue_errors)" 0
 done_testing

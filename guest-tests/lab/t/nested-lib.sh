@@ -18,6 +18,20 @@ export XDG_RUNTIME_DIR=$W
 mkfifo "$W/keys"
 exec {keys}<>"$W/keys"
 
+# guest_script NAME <TEXT: what G1 of the H1 of that name does; before host_script. What it prints
+# comes out of H1 as "g1: LINE". It may `pause_here`, for H1 to look at what its nidus has counted.
+guest_script() {
+	mkdir -p "$W/$1-g1.d"
+	{
+		echo 'dmesg -n 1'
+		echo 'pause_here() { echo g1-ready; read -r end; }'
+		echo 'trouble() { echo "trouble $(dmesg | grep -cE "WARNING:|BUG:|Oops|blocked for more than|rcu:.*(stall|detected)")"; }'
+		echo 'echo "up $(cut -d " " -f 1 /proc/uptime)"'
+		cat
+	} >"$W/$1-g1.d/work"
+	pack "$W/$1-g1.d" "$W/$1-g1.cpio"
+}
+
 # host_script NAME <TEXT: as `script`, for an H1. What it prints is for `said` and `rows_of`; it ends
 # with `pause_here`.
 host_script() {
@@ -25,6 +39,11 @@ host_script() {
 	mkdir -p "$dir"
 	cp "$STATIC" "$dir/nidus"
 	cp "$PROBE" "$dir/iommufd-probe"
+	if [[ -e $W/$name-g1.cpio ]]; then
+		cp "$KERNEL" "$dir/bzImage"
+		cp "$NIDUS_INITRAMFS/guest-sdma.cpio" "$dir/guest.cpio"
+		cp "$W/$name-g1.cpio" "$dir/work.cpio"
+	fi
 	{
 		cat <<'H1'
 # The kernel's messages stay away from the rows.
@@ -46,6 +65,32 @@ complaints() {
 }
 trouble() { echo "$1 $(complaints | wc -l)"; complaints | sed 's/^/complaint /'; }
 pause_here() { echo ready; read -r end; }
+export XDG_RUNTIME_DIR=/run
+# g1 NAME ARGUMENT...: nidus runs G1 in the background; the first argument of g1_wait and g1_end too.
+g1() {
+	name=$1
+	shift
+	mkfifo /tmp/$name.in
+	/nidus run --name $name -k /bzImage -i /guest.cpio -i /work.cpio "$@" \
+		-p "console=ttyS0 quiet panic=-1 nidus.cmd=\"sh /work\" $G1_PARAMS" \
+		<>/tmp/$name.in >/tmp/$name.out 2>/tmp/$name.err &
+	eval "pid_$name=$!"
+}
+# Until it pauses, or is no more; then what nidus has counted, as "stats-NAME: LINE".
+g1_wait() {
+	eval "pid=\$pid_$1"
+	until grep -q '^g1-ready' /tmp/$1.out || ! kill -0 $pid 2>/dev/null; do sleep 1; done
+	/nidus stats $1 2>&1 | sed "s/^/stats-$1: /"
+}
+# Lets it go on, and waits for its end.
+g1_end() {
+	eval "pid=\$pid_$1"
+	echo >/tmp/$1.in
+	wait $pid
+	echo "$1-status $?"
+	tr -d '\r' </tmp/$1.out | sed "s/^/$1: /"
+	sed "s/^/$1-err: /" /tmp/$1.err
+}
 echo "up $(now)"
 H1
 		cat
@@ -84,7 +129,18 @@ stat() {
 	printf '%s\n' "${value:-0}"
 }
 
-# rows_of NAME PREFIX: the rows (TAP) that were printed there, as rows of this test.
+# guest_stat NAME GUEST GROUP KEY: of what H1's nidus has counted for its G1.
+guest_stat() {
+	tr -d '\r' <"$W/$1.out" | sed -n "s/^stats-$2: $3: \(.* \)\{0,1\}$4=\([^ ]*\).*/\2/p" | tail -n 1
+}
+
+# guest_said NAME GUEST KEY
+guest_said() {
+	tr -d '\r' <"$W/$1.out" | sed -n "s/^$2: $3 //p" | tail -n 1
+}
+
+# rows_of NAME PREFIX [GUEST]: the rows (TAP) that were printed there, in H1 or in its guest, as rows
+# of this test.
 rows_of() {
 	local line verdict name why=''
 	while read -r line; do
@@ -103,7 +159,7 @@ rows_of() {
 			bad_row "$2: $name" "$why"
 		fi
 		why=
-	done < <(tr -d '\r' <"$W/$1.out" | grep -E '^((not )?ok [0-9]+ - |# )')
+	done < <(tr -d '\r' <"$W/$1.out" | sed -nE "s/^${3:+$3: }((not )?ok [0-9]+ - .*|# .*)/\1/p")
 }
 
 note "H0 is up since $(cut -d ' ' -f 1 /proc/uptime) s"

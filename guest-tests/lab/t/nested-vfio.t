@@ -1,0 +1,97 @@
+#!/bin/bash
+# nidus in H1 passes an sdma device to G1: what it does with the function itself, beside DMA.
+# Refusals; the end by SIGKILL; interrupts without exits; function level reset; the host takes the
+# device back while G1 runs.
+. "$(dirname "$0")/nested-lib.sh"
+
+mkdir -p "$W/h1.d" "$W/g1.d"
+cat >"$W/g1.d/g1" <<'G1'
+dmesg -n 1
+device=/sys/bus/pci/devices/0000:00:01.0
+vendor() { head -c 2 $device/config | od -An -tx1; }
+echo "function $(cat $device/vendor):$(cat $device/device)"
+sdma-check malloc kernel; echo "checked $?"
+echo "interrupts $(awk '/IR-PCI-MSIX.*sdma0-/ { n += $2 } END { print n + 0 }' /proc/interrupts)"
+rmmod sdma
+echo 1 >$device/reset; echo "reset $?"
+insmod /modules/sdma.ko
+sdma-check malloc; echo "again $?"
+rmmod sdma
+echo "trouble $(dmesg | grep -cE 'WARNING:|BUG:|Oops|DMAR:.*fault')"
+echo waiting
+for i in $(seq 600); do
+	[ "$(vendor)" = ' ff ff' ] && break
+	sleep 0.2
+done
+echo "vendor$(vendor)"
+G1
+pack "$W/g1.d" "$W/h1.d/g1.cpio"
+cp "$KERNEL" "$W/h1.d/bzImage"
+cp "$NIDUS_INITRAMFS/guest-sdma.cpio" "$W/h1.d/guest-sdma.cpio"
+
+host_script h1 <<'H1'
+export XDG_RUNTIME_DIR=/tmp
+set -- $(sdmas)
+# After WORDS have run, or failed: "NAME CODE" and its last line.
+try() {
+	local name=$1
+	shift
+	"$@" </dev/null >/tmp/out 2>&1
+	echo "$name $? $(tail -n 1 /tmp/out)"
+}
+g1() {
+	/nidus run -k /bzImage -i /guest-sdma.cpio -i /g1.cpio -m 192M --name g1 --log info \
+		--vtd --vfio $1,nested=on -p 'console=ttyS0 quiet panic=-1 nidus.cmd="sh /g1"' \
+		</dev/null >/tmp/g1 2>&1 &
+	pid=$!
+}
+# Until G1 has printed the line, or has ended.
+wait_for() {
+	while kill -0 $pid 2>/dev/null && ! grep -q "$1" /tmp/g1; do sleep 0.2; done
+}
+try unbound /nidus run -k /bzImage -m 64M --vfio $1
+try absent /nidus run -k /bzImage -m 64M --vfio 0a:00.0
+try bind /nidus vfio bind $1
+echo "unit $(/nidus caps | grep ' dmar0 ')"
+
+g1 $1
+wait_for 'nested in'
+sleep 1
+kill -9 $pid
+wait $pid
+echo "killed $?"
+
+g1 $1
+wait_for '^waiting'
+echo "stats $(/nidus stats g1 | grep '^vfio0:')"
+try unbind /nidus vfio unbind $1
+echo "driver $(basename $(readlink /sys/bus/pci/devices/$1/driver))"
+wait $pid
+echo "g1 $?"
+sed 's/^/g1-/' /tmp/g1
+trouble trouble
+pause_here
+H1
+host h1 -c 2 -m 768M --vtd --sdma queues=4
+
+like 'a device of a driver, or of none, is refused, with what to do' "$(said h1 unbound)" \
+	'^2 .*--vfio 0000:00:02.0: .*nidus vfio bind 0000:00:02.0'
+like 'so is one that is not there' "$(said h1 absent)" '^2 .*--vfio 0a:00.0: no such device'
+like 'nidus vfio bind' "$(said h1 bind)" '^0 '
+like 'nidus caps: the unit nests' "$(said h1 unit)" '^yes .*guests can be nested'
+is 'nidus is killed while G1 boots' "$(said h1 killed)" 137
+is 'and G1 runs once more: the device' "$(said h1 g1-function)" 0x1234:0x5d3a
+is 'works, for processes and for the kernel' "$(said h1 g1-checked)" 0
+holds "its interrupts arrive ($(said h1 g1-interrupts))" test "$(said h1 g1-interrupts)" -gt 100
+is 'G1 resets the function' "$(said h1 g1-reset)" 0
+is 'which works again' "$(said h1 g1-again)" 0
+is "G1's kernel has no complaint" "$(said h1 g1-trouble)" 0
+like 'the way taken is told' "$(said h1 stats)" 'path=iommufd, nested in dmar0'
+like 'no access to its registers has left G1' "$(said h1 stats)" ' bar_exits=0 '
+like 'the host takes the device back while G1 runs' "$(said h1 unbind)" '^0 '
+like 'G1 sees that it is gone' "$(said h1 g1-vendor)" 'ff ff'
+is 'and ends by itself, later' "$(said h1 g1)" 0
+is "H1's kernel has no complaint" "$(said h1 trouble)" 0
+holds "H0 walked nested tables ($(stat vtd0.sdma0 walks_nested))" \
+	test "$(stat vtd0.sdma0 walks_nested)" -gt 100
+done_testing
