@@ -150,7 +150,7 @@ static uint64_t bar_target(const struct pci_function *fn, unsigned int index)
 		address |= (uint64_t)load_le32(&fn->config[at + 4]) << 32;
 	address &= ~(bar->size - 1);
 	/* All zeroes is "not programmed"; all ones is a guest that asks for the size. */
-	if (!address || address + (bar->size - 1) < address ||
+	if (!address || address + bar->size < address ||
 	    (bar->kind == PCI_BAR_MEM32 && address + (bar->size - 1) >= UINT32_MAX) ||
 	    (bar->kind == PCI_BAR_IO && address + (bar->size - 1) > UINT16_MAX))
 		return PCI_BAR_UNMAPPED;

@@ -170,9 +170,10 @@ static int read_config(struct vfio_pci *vfio, uint8_t *host, char *error, size_t
 		return rc;
 	}
 	if ((host[PCI_HEADER_TYPE] & 0x7f) != PCI_HEADER_TYPE_NORMAL) {
-		snprintf(error, size,
-			 "vfio %s: is a bridge, which no guest can have; pass the devices behind it",
-			 vfio->device->name);
+		snprintf(
+			error, size,
+			"vfio %s: is a bridge, which no guest can have; pass the devices behind it",
+			vfio->device->name);
 		return -EINVAL;
 	}
 	return 0;

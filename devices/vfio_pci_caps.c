@@ -82,6 +82,8 @@ static void measure(struct caps *caps, struct found *found)
 	for (unsigned int i = 0; i < caps->count; i++)
 		if (caps->found[i].at > found->at)
 			next = (unsigned int)min_u64(next, caps->found[i].at);
+	/* Whatever it says: the header is there. */
+	size = size && size < 4 ? 4 : size;
 	found->size = size && size < next - found->at ? size : next - found->at;
 	memset(&caps->capability[found->at], true, found->size);
 }
@@ -254,31 +256,44 @@ static void add_ext(struct caps *caps, struct found *found, uint32_t header)
 	apply_rules(caps->vfio, VFIO_EXT_CAP, found, at);
 }
 
-/* Calls add_ext() for each, and returns where the device has PRI, or 0. */
-static unsigned int add_ext_passed(struct caps *caps)
+/* Where the one after @at is, or the first if that is 0; 0: there is none. */
+static unsigned int next_ext(const struct caps *caps, unsigned int at)
 {
-	unsigned int at = END, pri = 0;
+	unsigned int next = at ? PCI_EXT_CAP_NEXT(load_le32(caps->host + at)) : END;
+	uint32_t header;
 
-	for (unsigned int i = 0; i < EXT_MAX && at >= END; i++) {
-		struct found found = { .at = at };
-		uint32_t header;
-
-		if (!range_fits(at, PCI_EXT_CAP_PRI_SIZEOF, caps->vfio->config.size))
-			break;
-		header = load_le32(caps->host + at);
-		if (!header || header == UINT32_MAX)
-			break;
-		found.id = PCI_EXT_CAP_ID(header);
-		if (found.id == PCI_EXT_CAP_ID_PRI)
-			pri = at;
-		add_ext(caps, &found, header);
-		at = PCI_EXT_CAP_NEXT(header);
-	}
-	return pri;
+	if (next < END || !range_fits(next, PCI_EXT_CAP_PRI_SIZEOF, caps->vfio->config.size))
+		return 0;
+	header = load_le32(caps->host + next);
+	return header && header != UINT32_MAX ? next : 0;
 }
 
-static void add_pasid(struct caps *caps, unsigned int host_pri)
+/* Bound, here and below: a list that is longer runs in circles. */
+static unsigned int find_ext(const struct caps *caps, uint16_t id)
 {
+	unsigned int at = next_ext(caps, 0);
+
+	for (unsigned int i = 0; at && i < EXT_MAX; i++, at = next_ext(caps, at))
+		if (PCI_EXT_CAP_ID(load_le32(caps->host + at)) == id)
+			return at;
+	return 0;
+}
+
+static void add_ext_passed(struct caps *caps)
+{
+	unsigned int at = next_ext(caps, 0);
+
+	for (unsigned int i = 0; at && i < EXT_MAX; i++, at = next_ext(caps, at)) {
+		uint32_t header = load_le32(caps->host + at);
+		struct found found = { .id = PCI_EXT_CAP_ID(header), .at = at };
+
+		add_ext(caps, &found, header);
+	}
+}
+
+static void add_pasid(struct caps *caps)
+{
+	unsigned int host_pri = find_ext(caps, PCI_EXT_CAP_ID_PRI);
 	const struct vfio_device *device = caps->vfio->device;
 	uint32_t capacity = host_pri ? load_le32(caps->host + host_pri + PCI_PRI_MAX_REQ) : 0;
 	struct pci_pasid_features features = {
@@ -310,5 +325,7 @@ void vfio_caps_add(struct vfio_pci *vfio, const uint8_t *host, unsigned int *msi
 	*msix = found ? found->at : 0;
 	*msix_at = found ? place(&caps, found->at, MSIX_SIZE) : 0;
 	pass_between(&caps);
-	add_pasid(&caps, add_ext_passed(&caps));
+	/* Ours first: for what is passed there may be no room. */
+	add_pasid(&caps);
+	add_ext_passed(&caps);
 }

@@ -160,7 +160,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (s.vfio) {
 		run(&s, data + SELF, size - SELF);
 		vfio_pci_quiesce(s.vfio);
-		fake_settle(loop);
+		while (loop_in_flight(loop))
+			CHECK(!loop_turn(loop, true));
 		vfio_pci_destroy(s.vfio);
 	}
 	fake_vfio_destroy(s.fake);
