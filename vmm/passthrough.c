@@ -24,19 +24,6 @@ struct passthrough {
 	} passed[CONFIG_VFIOS];
 };
 
-struct passthrough_shared passthrough_shared(const struct vm_config *config)
-{
-	struct passthrough_shared shared = { .iommufd = -1 };
-
-	for (unsigned int i = config->vfio_count; i-- > 0;) {
-		if (config->vfio[i].iommufd >= 0)
-			shared.iommufd = config->vfio[i].iommufd;
-		if (config->vfio[i].pasid_quota)
-			shared.pasid_quota = config->vfio[i].pasid_quota;
-	}
-	return shared;
-}
-
 /* The way taken is told: without being asked where it is not the one that costs nothing. */
 static void tell_path(const struct passed *passed)
 {

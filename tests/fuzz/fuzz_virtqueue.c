@@ -76,7 +76,7 @@ static uint64_t epoch(const struct dma *dma)
 	return container_of(dma, struct fuzz, dma)->epoch;
 }
 
-static const struct dma_ops unit = { translate, epoch };
+static const struct dma_ops unit = { .translate = translate, .epoch = epoch };
 
 static void check(bool truth)
 {

@@ -77,12 +77,22 @@ wait_line() {
 	grep -qaE -- "$2" "$W/$1.out" 2>/dev/null
 }
 
+# where NAME: what its threads are at, for the reader of a failure.
+where() {
+	local thread
+	for thread in "/proc/${PID[$1]}/task"/*; do
+		note "$1, thread $(cat "$thread/comm"): $(sed -n 's/^State:\s*//p' "$thread/status")," \
+			"call $(cat "$thread/syscall"), in" "$(tr '\n' ' ' <"$thread/stack")"
+	done
+}
+
 # finish NAME: waits until it has ended; its exit code is $STATUS then, or 999 if it had to be killed.
 finish() {
 	if until_true gone "$1"; then
 		wait "${PID[$1]}"
 		STATUS=$?
 	else
+		where "$1" 2>/dev/null
 		kill -KILL "${PID[$1]}" 2>/dev/null
 		wait "${PID[$1]}" 2>/dev/null
 		STATUS=999
