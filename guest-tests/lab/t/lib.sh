@@ -58,8 +58,11 @@ until_true() {
 	return 0
 }
 
+# A process that has ended but was not waited for is not alive. (kill -0 would find it; a busy bash whose
+# `read -t` was interrupted may not notice the end of a child until it forks again.)
 alive() {
-	kill -0 "${PID[$1]}" 2>/dev/null
+	local stat
+	{ read -r stat <"/proc/${PID[$1]}/stat"; } 2>/dev/null && [[ ${stat##*) } != Z* ]]
 }
 
 gone() {

@@ -71,6 +71,7 @@ g1() {
 	name=$1
 	shift
 	mkfifo /tmp/$name.in
+	: >/tmp/$name.out
 	/nidus run --name $name -k /bzImage -i /guest.cpio -i /work.cpio "$@" \
 		-p "console=ttyS0 quiet panic=-1 nidus.cmd=\"sh /work\" $G1_PARAMS" \
 		<>/tmp/$name.in >/tmp/$name.out 2>/tmp/$name.err &
