@@ -4,8 +4,8 @@
  * bounded time. It proves two things: the VM outlives it, and no device writes where it was not
  * told to.
  *
- * Words: seed=N; seconds=N (default 5) and rounds=N (default: no limit), per CPU; canary=N, MiB of
- * memory that is watched (default 2); deadly=1: also what may end the VM.
+ * Words: those of lib/hammer.h; canary=N, MiB of memory that is watched (default 2); deadly=1: also
+ * what may end the VM.
  *
  * The second proof needs care, for a random number is a fine address. Everything that a device
  * could take for an address of memory is made here by rules, so that whatever halves of it meet, it
@@ -23,6 +23,7 @@
 #define BARE_HOSTILE_H
 
 #include "lib/cpu.h"
+#include "lib/hammer.h"
 #include "lib/virtio.h"
 
 #define ARENA_SIZE     (2 * MIB)
@@ -30,13 +31,6 @@
 #define TARGET_QUEUES  4 /* of a device that are really set up */
 #define QUEUE_SIZE_MAX 64
 #define QUEUE_BYTES    (8 * KIB)
-
-/* One CPU at work. */
-struct hammer {
-	uint64_t state; /* of the random numbers */
-	unsigned int cpu;
-	uint64_t rounds;
-};
 
 /* One virtio device. */
 struct target {
@@ -48,9 +42,6 @@ struct target {
 };
 
 struct world {
-	uint64_t seed;
-	uint64_t until; /* time_us() */
-	uint64_t rounds;
 	bool deadly;
 	uint64_t arena, data; /* first the rings, then data */
 	uintptr_t ecam;
@@ -63,19 +54,6 @@ struct world {
 };
 
 extern struct world world;
-
-/* --- Random numbers --- */
-
-uint64_t random64(struct hammer *h);
-
-/* 0 to @n - 1. */
-uint64_t below(struct hammer *h, uint64_t n);
-
-/* True once in @n times. */
-static inline bool once_in(struct hammer *h, uint64_t n)
-{
-	return !below(h, n);
-}
 
 /* --- What may be written where --- */
 
@@ -107,16 +85,6 @@ void hammer_msix(struct hammer *h);
 /* Puts a device's BARs and command register right. Any CPU. */
 void revive(const struct target *target);
 void revive_all(void);
-
-/* --- What is watched --- */
-
-void canaries_set(uint64_t mib);
-
-/* How many watched pages have changed. */
-unsigned int canaries_changed(void);
-
-/* True if the change of a single bit is noticed. */
-bool canaries_notice(void);
 
 /* True if the devices still do their work. Prints verdicts. */
 void check_devices(void);

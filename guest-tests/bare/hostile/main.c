@@ -1,74 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hostile/hostile.h"
 
-#include "lib/apic.h"
 #include "lib/boot.h"
+#include "lib/canary.h"
 #include "lib/ioapic.h"
 #include "lib/memory.h"
 #include "lib/print.h"
-#include "lib/smp.h"
-#include "lib/time.h"
-#include "lib/traps.h"
 
-#define US	     1000000UL
-#define WINDOW_EVERY 16	 /* rounds between two chances for an interrupt */
-#define ANSWER_EVERY 256 /* rounds between two looks at the clock */
-#define REVIVE_EVERY 64
+#define REVIVE_EVERY   64
+#define CANARIES_BELOW (64 * PAGE_SIZE) /* the arena: there every page is watched */
+/* Above 4 GiB: small numbers in the wrong half of an address point below that. */
+#define CANARIES_HIGH (5 * GIB)
 
 struct world world;
-
-static struct hammer hammers[SMP_CPUS_MAX];
-
-struct blow {
-	void (*strike)(struct hammer *h);
-	unsigned int weight;
-};
 
 static const struct blow blows[] = {
 	{ hammer_ports, 20 },  { hammer_mmio, 20 }, { hammer_config, 10 },
 	{ hammer_queues, 40 }, { hammer_msix, 10 },
 };
 
-#define WEIGHTS 100
-
-/* One interrupt per window: a line that stays high must not keep a CPU for itself. */
-static void interrupted(struct trap_frame *frame)
+static void revive_one(struct hammer *h)
 {
-	frame->rflags &= ~RFLAGS_IF;
-	apic_eoi();
+	if (world.targets)
+		revive(&world.target[below(h, world.targets)]);
 }
 
-static void strike(struct hammer *h)
-{
-	unsigned int at = (unsigned int)below(h, WEIGHTS);
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(blows); i++) {
-		if (at < blows[i].weight) {
-			blows[i].strike(h);
-			return;
-		}
-		at -= blows[i].weight;
-	}
-}
-
-static void hammer(unsigned int cpu)
-{
-	struct hammer *h = &hammers[cpu];
-
-	h->cpu = cpu;
-	h->state = (world.seed + cpu + 1) * 0x9e3779b97f4a7c15UL | 1;
-	for (h->rounds = 0; h->rounds < world.rounds; h->rounds++) {
-		strike(h);
-		if (h->rounds % WINDOW_EVERY == 0)
-			interrupt_window();
-		if (world.targets && h->rounds % REVIVE_EVERY == 0)
-			revive(&world.target[below(h, world.targets)]);
-		if (h->rounds % ANSWER_EVERY == 0 && time_us() > world.until)
-			break;
-	}
-}
-
-/* --- Before --- */
+static const struct hammering hammering = {
+	.blows = blows,
+	.count = ARRAY_SIZE(blows),
+	.upkeep = revive_one,
+	.upkeep_every = REVIVE_EVERY,
+};
 
 static void add_target(unsigned int devfn)
 {
@@ -99,8 +61,6 @@ static void find_everything(void)
 
 static void prepare(void)
 {
-	world.seed = word_number("seed", 1);
-	world.rounds = word_number("rounds", UINT64_MAX);
 	world.deadly = word_number("deadly", 0);
 	world.arena = align_down(heap_end() - ARENA_SIZE, 64 * KIB);
 	heap_cut(world.arena);
@@ -113,30 +73,32 @@ static void prepare(void)
 	map(world.high_end, 2 * GIB);
 	map(world.far, 2 * GIB);
 	find_everything();
-	/* But not for what wakes CPUs: one that sleeps needs its interrupts. */
-	for (unsigned int v = VECTOR_FIRST; v < SMP_WAKE; v++)
-		trap_set((uint8_t)v, interrupted);
 	memset((void *)world.arena, 0, world.low_end - world.arena);
+}
+
+/* @bytes of high RAM, @bytes all over what is left of low RAM, and what lies next to the arena. */
+static void watch(uint64_t bytes)
+{
+	bool high = world.high_end > CANARIES_HIGH && map(CANARIES_HIGH, GIB);
+	uint64_t first = align_up(heap_next(), PAGE_SIZE);
+	uint64_t neighbours = world.arena - CANARIES_BELOW;
+	uint64_t step = align_down((neighbours - first) / (bytes / PAGE_SIZE), PAGE_SIZE);
+
+	canary_watch(first, neighbours, max_u64(step, PAGE_SIZE));
+	canary_watch(neighbours, world.arena, PAGE_SIZE);
+	if (high)
+		canary_watch(CANARIES_HIGH, min_u64(world.high_end, CANARIES_HIGH + bytes),
+			     PAGE_SIZE);
 }
 
 unsigned int guest_main(void)
 {
-	unsigned int cpus;
-	uint64_t rounds = 0;
-
-	smp_setup(false);
-	cpus = smp_start();
+	hammer_setup();
 	prepare();
-	canaries_set(word_number("canary", 2));
+	watch(word_number("canary", 2) * MIB);
 	check(canaries_notice(), "a change of watched memory is noticed");
-	print("# seed %lu, %u CPUs, %u virtio devices\n", world.seed, cpus, world.targets);
-	world.until = time_us() + word_number("seconds", 5) * US;
-	smp_run(hammer);
-	serial_setup();
-	for (unsigned int i = 0; i < cpus; i++)
-		rounds += hammers[i].rounds;
-	print("\n# %lu rounds\n", rounds);
-	check(rounds >= cpus, "all CPUs came through");
+	print("# %u virtio devices\n", world.targets);
+	hammer_all(&hammering);
 	check_devices();
 	check_equal(canaries_changed(), 0, "no memory changed that no device was told to write");
 	return checks_done();

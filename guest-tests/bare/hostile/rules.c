@@ -1,28 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Random numbers, and the rules for those that a device might take for an address or a message.
+ * The rules for random numbers that a device might take for an address or a message.
  */
 #include "hostile/hostile.h"
 
 #include "lib/memory.h"
-#include "lib/random.h"
+#include "lib/traps.h"
 
 #define PAGE_MASK     (PAGE_SIZE - 1)
-#define FIRST_VECTOR  0x20
-#define LAST_VECTOR   0xef
 #define DELIVERY_BITS 0x600 /* without them the mode is fixed or lowest priority */
 #define HIGH_BEYOND   0x100 /* in the upper half of an address: no RAM up there */
 #define CFG_DATA      16    /* offset in the configuration access capability */
-
-uint64_t random64(struct hammer *h)
-{
-	return random_next(&h->state);
-}
-
-uint64_t below(struct hammer *h, uint64_t n)
-{
-	return random_below(&h->state, n);
-}
 
 /* --- Addresses --- */
 
@@ -37,8 +25,7 @@ uint64_t arena_address(struct hammer *h)
  */
 static uint32_t low_half(struct hammer *h, uint64_t at)
 {
-	uint32_t vector =
-		(uint32_t)align_down(FIRST_VECTOR + below(h, LAST_VECTOR - FIRST_VECTOR), 8);
+	uint32_t vector = (uint32_t)align_down(any_vector(h), 8);
 
 	return ((uint32_t)at & ~(DELIVERY_BITS | 0xffU)) | vector;
 }
@@ -84,9 +71,7 @@ uint32_t safe_length(struct hammer *h)
 
 uint32_t safe_message(struct hammer *h)
 {
-	uint32_t vector = FIRST_VECTOR + (uint32_t)below(h, LAST_VECTOR - FIRST_VECTOR + 1);
-
-	return ((uint32_t)random64(h) & ~(DELIVERY_BITS | 0xffU)) | vector;
+	return ((uint32_t)random64(h) & ~(DELIVERY_BITS | 0xffU)) | any_vector(h);
 }
 
 /* --- BARs --- */

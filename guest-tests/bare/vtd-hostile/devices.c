@@ -38,7 +38,7 @@ void hammer_interrupts(struct hammer *h)
 		__atomic_store_n(&entry[1], random64(h) & VTD_BITS(19, 16), __ATOMIC_RELAXED);
 		__atomic_store_n(
 			&entry[0],
-			flags | vtd_put(any_message(h), VTD_IRTE0_V) | VTD_IRTE0_P |
+			flags | vtd_put(any_vector(h), VTD_IRTE0_V) | VTD_IRTE0_P |
 				vtd_put(below(h, 4) << (once_in(h, 2) ? 8 : 0), VTD_IRTE0_DST),
 			__ATOMIC_RELAXED);
 		return;
@@ -48,7 +48,7 @@ void hammer_interrupts(struct hammer *h)
 	if (once_in(h, 8))
 		edu_msi(&world.edu,
 			0xfee00000 | (once_in(h, 4) ? 0 : MSI_REMAP | below(h, 1 << 12) << 5),
-			any_message(h));
+			any_vector(h));
 	edu_raise(&world.edu, 1U << below(h, 8));
 	edu_acknowledge(&world.edu);
 	spin_unlock(&world.edu_lock);

@@ -4,8 +4,8 @@
  * while DMA, page requests and interrupts run, for a bounded time. The VM outlives it, and no
  * memory changes that nobody was told to write.
  *
- * Words: seed=N; seconds=N (default 5) and rounds=N (default: no limit), per CPU; deadly=1: no
- * rules any more, so that DMA may go anywhere and the guest may end itself.
+ * Words: those of lib/hammer.h; deadly=1: no rules any more, so that DMA may go anywhere and the
+ * guest may end itself.
  *
  * The rules. A random number is a fine table entry, so everything that the unit could take for one
  * is made such that it leads
@@ -22,7 +22,7 @@
 #define BARE_VTD_HOSTILE_H
 
 #include "lib/edu.h"
-#include "lib/random.h"
+#include "lib/hammer.h"
 #include "lib/sdma.h"
 #include "lib/vtd.h"
 
@@ -33,15 +33,7 @@
 #define SOME_PASIDS 4
 #define COPY_GUARD  8 /* pages behind the arena: a transfer that starts in it may end there */
 
-/* One CPU at work. */
-struct hammer {
-	uint64_t state; /* of the random numbers */
-	unsigned int cpu;
-	uint64_t rounds;
-};
-
 struct world {
-	uint64_t seed, rounds, until; /* until: time_us() */
 	bool deadly;
 	uint64_t arena;		      /* its first byte; all in one 2 MiB */
 	uint64_t rings, iq, prq, irt; /* behind it, in this order */
@@ -59,21 +51,6 @@ struct world {
 
 extern struct world world;
 
-static inline uint64_t random64(struct hammer *h)
-{
-	return random_next(&h->state);
-}
-
-static inline uint64_t below(struct hammer *h, uint64_t n)
-{
-	return random_below(&h->state, n);
-}
-
-static inline bool once_in(struct hammer *h, uint64_t n)
-{
-	return !below(h, n);
-}
-
 /* --- Numbers by the rules (rules.c) --- */
 
 /* A page of the arena. */
@@ -82,8 +59,6 @@ uint64_t arena_page(struct hammer *h);
 uint64_t any_word(struct hammer *h);
 /* An address for DMA of @len bytes, a multiple of 8. */
 uint64_t any_iova(struct hammer *h, uint64_t len);
-/* The data of an interrupt message. */
-uint32_t any_message(struct hammer *h);
 
 /* --- What is done --- */
 
@@ -96,10 +71,5 @@ void hammer_sdma(struct hammer *h);
 
 /* Tables that lead somewhere, for both devices, and a unit that uses them. */
 void plant_tables(struct hammer *h);
-
-/* --- What is watched --- */
-
-void canaries_set(void);
-unsigned int canaries_changed(void);
 
 #endif

@@ -1,72 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vtd-hostile/hostile.h"
 
-#include "lib/apic.h"
 #include "lib/boot.h"
+#include "lib/canary.h"
 #include "lib/dmar.h"
 #include "lib/memory.h"
 #include "lib/print.h"
-#include "lib/smp.h"
-#include "lib/time.h"
-#include "lib/traps.h"
 
-#define US	     1000000UL
-#define WINDOW_EVERY 16	 /* rounds between two chances for an interrupt */
-#define ANSWER_EVERY 64	 /* rounds between two looks at the clock */
-#define PLANT_EVERY  256 /* of one CPU */
+#define PLANT_EVERY    256
+#define CANARIES_EVERY (32 * PAGE_SIZE) /* in all of RAM below the arena */
+#define CANARIES_BELOW (64 * PAGE_SIZE) /* it: there every page is watched */
+#define GUARD	       (COPY_GUARD * PAGE_SIZE)
 
 struct world world;
-
-static struct hammer hammers[SMP_CPUS_MAX];
-
-struct blow {
-	void (*strike)(struct hammer *h);
-	unsigned int weight;
-};
 
 static const struct blow blows[] = {
 	{ hammer_registers, 20 },  { hammer_queue, 20 }, { hammer_tables, 20 },
 	{ hammer_interrupts, 10 }, { hammer_edu, 10 },	 { hammer_sdma, 20 },
 };
 
-#define WEIGHTS 100
-
-/* One interrupt per window. */
-static void interrupted(struct trap_frame *frame)
-{
-	frame->rflags &= ~RFLAGS_IF;
-	apic_eoi();
-}
-
-static void strike(struct hammer *h)
-{
-	unsigned int at = (unsigned int)below(h, WEIGHTS);
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(blows); i++) {
-		if (at < blows[i].weight) {
-			blows[i].strike(h);
-			return;
-		}
-		at -= blows[i].weight;
-	}
-}
-
-static void hammer(unsigned int cpu)
-{
-	struct hammer *h = &hammers[cpu];
-
-	h->cpu = cpu;
-	h->state = (world.seed + cpu + 1) * 0x9e3779b97f4a7c15UL | 1;
-	for (h->rounds = 0; h->rounds < world.rounds; h->rounds++) {
-		strike(h);
-		if (h->rounds % WINDOW_EVERY == 0)
-			interrupt_window();
-		if (h->rounds % PLANT_EVERY == 0)
-			plant_tables(h);
-		if (h->rounds % ANSWER_EVERY == 0 && time_us() > world.until)
-			break;
-	}
-}
+static const struct hammering hammering = {
+	.blows = blows,
+	.count = ARRAY_SIZE(blows),
+	.upkeep = plant_tables,
+	.upkeep_every = PLANT_EVERY,
+};
 
 /* The arena starts behind a boundary of 2 MiB, so that none is inside. */
 static void lay_out(void)
@@ -83,7 +41,7 @@ static void lay_out(void)
 
 static void prepare(void)
 {
-	struct hammer h = { .state = world.seed * 2 + 1 };
+	struct hammer h = hammer_before();
 
 	world.has_edu = edu_open(&world.edu, 0);
 	world.has_sdma = sdma_open(&world.sdma, 0);
@@ -94,9 +52,18 @@ static void prepare(void)
 		((uint64_t *)world.arena)[i] = any_word(&h);
 	if (world.has_sdma)
 		sdma_enable(&world.sdma, true, true, true);
-	/* But not for what wakes CPUs: one that sleeps needs its interrupts. */
-	for (unsigned int v = VECTOR_FIRST; v < SMP_WAKE; v++)
-		trap_set((uint8_t)v, interrupted);
+}
+
+/* RAM around the arena and what stands behind it. */
+static void watch(void)
+{
+	uint64_t first = align_up(heap_next(), PAGE_SIZE);
+	uint64_t neighbours = max_u64(first, world.arena - CANARIES_BELOW);
+
+	canary_watch(first, neighbours, CANARIES_EVERY);
+	canary_watch(neighbours, world.arena, PAGE_SIZE);
+	canary_watch(world.irt + PAGE_SIZE + GUARD, align_down(world.low_end, PAGE_SIZE),
+		     PAGE_SIZE);
 }
 
 /* After it all: unit and devices work by the rules. */
@@ -128,23 +95,12 @@ static void check_end(void)
 
 unsigned int guest_main(void)
 {
-	unsigned int cpus;
-	uint64_t rounds = 0;
-
-	world.seed = word_number("seed", 1);
-	world.rounds = word_number("rounds", UINT64_MAX);
 	world.deadly = word_number("deadly", 0);
-	smp_setup(false);
-	cpus = smp_start();
+	hammer_setup();
 	prepare();
-	canaries_set();
-	print("# seed %lu, %u CPUs\n", world.seed, cpus);
-	world.until = time_us() + word_number("seconds", 5) * US;
-	smp_run(hammer);
-	for (unsigned int i = 0; i < cpus; i++)
-		rounds += hammers[i].rounds;
-	print("# %lu rounds\n", rounds);
-	check(rounds >= cpus, "all CPUs came through");
+	watch();
+	check(canaries_notice(), "a change of watched memory is noticed");
+	hammer_all(&hammering);
 	check_end();
 	check_equal(canaries_changed(), 0, "no memory changed that no device was told to write");
 	return checks_done();

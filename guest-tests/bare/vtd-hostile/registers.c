@@ -80,7 +80,7 @@ static uint64_t value_of(struct hammer *h, enum kind kind)
 	case IRT:
 		return world.irt | (random64(h) & VTD_IRTA_EIME) | below(h, 8);
 	case MESSAGE:
-		return any_message(h);
+		return any_vector(h);
 	case MESSAGE_ADDRESS:
 		return 0xfee00000 | (random64(h) & 0xff000);
 	case TAIL:

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vtd-hostile/hostile.h"
 
-#define LOW_BITS     0xfffUL
-#define HIGH_BITS    VTD_BITS(63, 52)
-#define FAR	     (1UL << 45) /* no RAM up there */
-#define FIRST_VECTOR 0x20
-#define LAST_VECTOR  0xef
+#define LOW_BITS  0xfffUL
+#define HIGH_BITS VTD_BITS(63, 52)
+#define FAR	  (1UL << 45) /* no RAM up there */
 
 uint64_t arena_page(struct hammer *h)
 {
@@ -54,10 +52,4 @@ uint64_t any_iova(struct hammer *h, uint64_t len)
 	if (at >= world.arena && at < end && at + len > end)
 		at = end - len;
 	return at;
-}
-
-uint32_t any_message(struct hammer *h)
-{
-	/* Fixed delivery, edge: a vector is all that is random. */
-	return FIRST_VECTOR + (uint32_t)below(h, LAST_VECTOR - FIRST_VECTOR + 1);
 }
