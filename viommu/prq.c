@@ -268,6 +268,7 @@ int vtd_page_request(struct vtd_unit *unit, const struct vtd_page_request *reque
 	if (rc)
 		return refuse(unit, request,
 			      rc == -EAGAIN ? VTD_RESPONSE_SUCCESS : VTD_RESPONSE_FAILURE, -EAGAIN);
+	vtd_entry_count(unit, request->requester, request->pasid, VTD_COUNT_PAGE_REQUESTS);
 	if (vtd_tracing(request->requester))
 		trace_queued(request);
 	return 0;

@@ -215,6 +215,32 @@ static void test_responses(void **state)
 	assert_int_equal(vtd_counter(w->f.unit, VTD_COUNT_PAGE_AUTO_RESPONSES), 0);
 }
 
+static void add_page_requests(void *context, const struct vtd_pasid_info *info)
+{
+	uint64_t *requests = context;
+
+	if (info->source == SOURCE && info->pasid == PASID)
+		*requests += info->page_requests;
+}
+
+/* By PASID, those count that the guest gets to see. */
+static void test_counted_by_pasid(void **state)
+{
+	struct world *w = *state;
+	struct vtd_page_request request = ask(w, 1);
+	uint64_t requests = 0;
+
+	assert_int_equal(send_group(w, 1), 0);
+	request.requester = w->other->requester;
+	assert_int_equal(vtd_page_request(w->f.unit, &request), 0);
+	w->f.unit->translation = false;
+	assert_int_equal(send_group(w, 2), -EAGAIN);
+	w->f.unit->translation = true;
+	assert_int_equal(send_group(w, 3), 0);
+	vtd_each_pasid(w->f.unit, add_page_requests, &requests);
+	assert_int_equal(requests, 2);
+}
+
 static void test_responses_that_nobody_waits_for(void **state)
 {
 	struct world *w = *state;
@@ -667,6 +693,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_without_pasid, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_queue_wraps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_responses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_counted_by_pasid, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_responses_that_nobody_waits_for, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
