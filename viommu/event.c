@@ -36,8 +36,9 @@ static void deliver(struct vtd_unit *unit, struct vtd_event *event)
 	if (!(event->control & VTD_EVENT_IP) || event->control & VTD_EVENT_IM)
 		return;
 	event->control &= ~(uint32_t)VTD_EVENT_IP;
-	unit->machine->send_msi(unit->machine_context,
-				(uint64_t)event->upper << 32 | event->address, event->data);
+	if (unit->machine->send_msi)
+		unit->machine->send_msi(unit->machine_context,
+					(uint64_t)event->upper << 32 | event->address, event->data);
 }
 
 void vtd_event_raise_locked(struct vtd_unit *unit, enum vtd_event_kind kind)

@@ -74,6 +74,17 @@ void vtd_config_init(struct vtd_config *config)
 
 /* --- Life --- */
 
+static void *no_memory(void *context, uint64_t gpa, uint64_t len)
+{
+	(void)context;
+	(void)gpa;
+	(void)len;
+	return NULL;
+}
+
+static const struct vtd_memory_ops without_memory = { no_memory };
+static const struct vtd_machine_ops without_machine;
+
 struct part {
 	int (*init)(struct vtd_unit *unit);
 	void (*destroy)(struct vtd_unit *unit);
@@ -107,9 +118,9 @@ struct vtd_unit *vtd_create(const struct vtd_config *config, const struct vtd_me
 		return NULL;
 	memset(unit, 0, sizeof(*unit));
 	unit->config = *config;
-	unit->memory = memory;
+	unit->memory = memory ? memory : &without_memory;
 	unit->memory_context = memory_context;
-	unit->machine = machine;
+	unit->machine = machine ? machine : &without_machine;
 	unit->machine_context = machine_context;
 	pthread_mutex_init(&unit->lock, NULL);
 	vtd_gate_init(&unit->gate);

@@ -38,7 +38,7 @@ struct vtd_memory_ops {
 	void *(*ptr)(void *context, uint64_t gpa, uint64_t len);
 };
 
-/* What a unit tells the machine. */
+/* What a unit tells the machine. Members may be NULL, for a machine that need not know. */
 struct vtd_machine_ops {
 	/* Sends an interrupt message of the unit itself: it is not remapped. */
 	void (*send_msi)(void *context, uint64_t address, uint32_t data);
@@ -85,7 +85,10 @@ struct vtd_config {
 
 void vtd_config_init(struct vtd_config *config);
 
-/* Creates a unit. NULL: errno is ENOMEM, or EINVAL for a configuration that contradicts itself. */
+/*
+ * Creates a unit. @memory may be NULL: there is none; and so may @machine: nobody needs to know.
+ * NULL: errno is ENOMEM, or EINVAL for a configuration that contradicts itself.
+ */
 struct vtd_unit *vtd_create(const struct vtd_config *config, const struct vtd_memory_ops *memory,
 			    void *memory_context, const struct vtd_machine_ops *machine,
 			    void *machine_context);

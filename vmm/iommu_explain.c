@@ -13,32 +13,6 @@
 
 #define CAPABILITIES_MAX 128
 
-/* The unit is only looked at: it has no memory, and says nothing to anybody. */
-static void *no_memory(void *context, uint64_t gpa, uint64_t len)
-{
-	(void)context;
-	(void)gpa;
-	(void)len;
-	return NULL;
-}
-
-static void no_msi(void *context, uint64_t address, uint32_t data)
-{
-	(void)context;
-	(void)address;
-	(void)data;
-}
-
-static void no_interrupts(void *context, unsigned int first, unsigned int count)
-{
-	(void)context;
-	(void)first;
-	(void)count;
-}
-
-static const struct vtd_memory_ops memory_ops = { no_memory };
-static const struct vtd_machine_ops machine_ops = { no_msi, no_interrupts };
-
 /* Without /dev/kvm there are no guests; what is shown then is for the largest of CPUs. */
 static void describe_cpu(struct cpuid_guest *cpu)
 {
@@ -82,7 +56,8 @@ static int explain_unit(const struct vtd_options *options, const struct cpuid_gu
 
 	if (iommu_resolve(options, cpu, index, &config, error))
 		return -EINVAL;
-	unit = vtd_create(&config, &memory_ops, NULL, &machine_ops, NULL);
+	/* It is only looked at. */
+	unit = vtd_create(&config, NULL, NULL, NULL, NULL);
 	if (!unit)
 		return config_fail(error, "--vtd %u: the unit cannot be made: %s", index,
 				   strerror(errno));

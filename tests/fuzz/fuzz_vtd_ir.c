@@ -47,13 +47,6 @@ static void *memory_ptr(void *context, uint64_t gpa, uint64_t len)
 	return (uint8_t *)memory + (gpa - TABLE);
 }
 
-static void send_msi(void *context, uint64_t address, uint32_t data)
-{
-	(void)context;
-	(void)address;
-	(void)data;
-}
-
 static void interrupts_changed(void *context, unsigned int first, unsigned int count)
 {
 	(void)context;
@@ -64,7 +57,8 @@ static void interrupts_changed(void *context, unsigned int first, unsigned int c
 static struct vtd_unit *make_unit(void)
 {
 	static const struct vtd_memory_ops memory_ops = { memory_ptr };
-	static const struct vtd_machine_ops machine_ops = { send_msi, interrupts_changed };
+	static const struct vtd_machine_ops machine_ops = { .interrupts_changed =
+								    interrupts_changed };
 	struct vtd_config config;
 	struct vtd_unit *unit;
 

@@ -127,13 +127,6 @@ static void send_msi(void *context, uint64_t address, uint32_t data)
 	w->msis++;
 }
 
-static void interrupts_changed(void *context, unsigned int first, unsigned int count)
-{
-	(void)context;
-	(void)first;
-	(void)count;
-}
-
 static void page_response(void *context, uint32_t pasid, unsigned int group, unsigned int code)
 {
 	struct device *device = context;
@@ -142,7 +135,7 @@ static void page_response(void *context, uint32_t pasid, unsigned int group, uns
 }
 
 static const struct vtd_memory_ops memory_ops = { memory_ptr };
-static const struct vtd_machine_ops machine_ops = { send_msi, interrupts_changed };
+static const struct vtd_machine_ops machine_ops = { .send_msi = send_msi };
 static const struct vtd_requester_ops requester_ops = { NULL, page_response };
 
 static void create(struct world *w)

@@ -82,13 +82,6 @@ static void *memory_ptr(void *context, uint64_t gpa, uint64_t len)
 	return gpa < MEMORY && len <= MEMORY - gpa ? memory + gpa : NULL;
 }
 
-static void send_msi(void *context, uint64_t address, uint32_t data)
-{
-	(void)context;
-	(void)address;
-	(void)data;
-}
-
 static void interrupts_changed(void *context, unsigned int first, unsigned int count)
 {
 	(void)context;
@@ -104,7 +97,7 @@ static int invalidate(void *context, uint32_t pasid, uint64_t address, uint64_t 
 }
 
 static const struct vtd_memory_ops memory_ops = { memory_ptr };
-static const struct vtd_machine_ops machine_ops = { send_msi, interrupts_changed };
+static const struct vtd_machine_ops machine_ops = { .interrupts_changed = interrupts_changed };
 static const struct vtd_requester_ops requester_ops = { invalidate, NULL };
 
 static struct bench make(bool full)

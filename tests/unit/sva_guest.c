@@ -10,22 +10,7 @@ static void *memory_ptr(void *context, uint64_t gpa, uint64_t len)
 	return ram_ptr(context, gpa, len);
 }
 
-static void no_msi(void *context, uint64_t address, uint32_t data)
-{
-	(void)context;
-	(void)address;
-	(void)data;
-}
-
-static void no_change(void *context, unsigned int first, unsigned int count)
-{
-	(void)context;
-	(void)first;
-	(void)count;
-}
-
 static const struct vtd_memory_ops memory_ops = { memory_ptr };
-static const struct vtd_machine_ops machine_ops = { no_msi, no_change };
 static struct vtd_unit *the_unit;
 
 static struct vtd_unit *unit_of(struct pci_host *host, const struct pci_function *fn)
@@ -85,7 +70,7 @@ void sva_guest_init(struct sva_guest *g, struct machine *machine)
 	vtd_config_init(&config);
 	g->machine = machine;
 	g->vtd = (struct vtd_fixture){ .memory = machine->ram.slot[0].host, .hole = UINT64_MAX };
-	g->vtd.unit = vtd_create(&config, &memory_ops, &machine->ram, &machine_ops, g);
+	g->vtd.unit = vtd_create(&config, &memory_ops, &machine->ram, NULL, NULL);
 	if (!g->vtd.unit)
 		abort();
 	the_unit = g->vtd.unit;
