@@ -12,41 +12,31 @@
 #include <unistd.h>
 
 #include "devices/base.h"
+#include "viommu/spec.h"
 #include "vmm/caps.h"
 #include "vmm/hostfile.h"
 
-/* VT-d 4.1, 11.4.3: extended capability register. */
-enum vtd_ecap_bit {
-	ECAP_DT = 2,	 /* device-TLBs */
-	ECAP_IR = 3,	 /* interrupt remapping */
-	ECAP_SC = 7,	 /* snoop control */
-	ECAP_NEST = 26,	 /* nested translation */
-	ECAP_PRS = 29,	 /* page requests */
-	ECAP_PASID = 40, /* process address space ids */
-	ECAP_SMTS = 43,	 /* scalable mode */
-};
-
 static const struct {
-	enum vtd_ecap_bit bit;
+	uint64_t bit; /* of the extended capability register */
 	const char *name;
 	const char *use;
 } ecap_bits[] = {
-	{ ECAP_SMTS, "scalable", "scalable mode (ECAP.SMTS)" },
-	{ ECAP_NEST, "nesting", "nested translation in hardware (ECAP.NEST)" },
-	{ ECAP_PASID, "pasid", "PASIDs (ECAP.PASID)" },
-	{ ECAP_PRS, "page-requests", "page requests (ECAP.PRS)" },
-	{ ECAP_DT, "device-tlbs", "device-TLBs (ECAP.DT)" },
-	{ ECAP_IR, "ir", "interrupt remapping (ECAP.IR)" },
-	{ ECAP_SC, "snoop", "snoop control (ECAP.SC)" },
+	{ VTD_ECAP_SMTS, "scalable", "scalable mode (ECAP.SMTS)" },
+	{ VTD_ECAP_NEST, "nesting", "nested translation in hardware (ECAP.NEST)" },
+	{ VTD_ECAP_PASID, "pasid", "PASIDs (ECAP.PASID)" },
+	{ VTD_ECAP_PRS, "page-requests", "page requests (ECAP.PRS)" },
+	{ VTD_ECAP_DT, "device-tlbs", "device-TLBs (ECAP.DT)" },
+	{ VTD_ECAP_IR, "ir", "interrupt remapping (ECAP.IR)" },
+	{ VTD_ECAP_SC, "snoop", "snoop control (ECAP.SC)" },
 };
 
 /* Without which the host's kernel nests nothing, most basic first. */
 static const struct {
-	enum vtd_ecap_bit bit;
+	uint64_t bit;
 	const char *name;
 } nesting_bits[] = {
-	{ ECAP_SMTS, "SMTS (bit 43)" },
-	{ ECAP_NEST, "NEST (bit 26)" },
+	{ VTD_ECAP_SMTS, "SMTS (bit 43)" },
+	{ VTD_ECAP_NEST, "NEST (bit 26)" },
 };
 
 /* The unit as a whole: whether tables of guests can be nested in it, or which bit prevents that. */
@@ -55,7 +45,7 @@ static void probe_nesting(struct caps *caps, const char *unit, uint64_t cap_regi
 	struct cap *cap = caps_add(caps, unit, false);
 
 	for (size_t i = 0; i < ARRAY_SIZE(nesting_bits); i++) {
-		if (ecap >> nesting_bits[i].bit & 1)
+		if (ecap & nesting_bits[i].bit)
 			continue;
 		cap_no(cap,
 		       "use a machine whose VT-d has it; devices are passed with shadow tables",
@@ -80,7 +70,7 @@ static void probe_unit(struct caps *caps, const struct caps_host *host, const ch
 
 		snprintf(name, sizeof(name), "%.16s-%s", unit, ecap_bits[i].name);
 		cap = caps_add(caps, name, false);
-		if (ecap >> ecap_bits[i].bit & 1)
+		if (ecap & ecap_bits[i].bit)
 			cap_yes(cap, "%s", ecap_bits[i].use);
 		else
 			cap_no(cap, "use a machine whose VT-d has it", "no %s", ecap_bits[i].use);
