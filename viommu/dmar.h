@@ -29,10 +29,10 @@ struct dmar_rmrr {
 };
 
 struct dmar_config {
-	unsigned int host_bits; /* width of guest-physical addresses */
-	bool interrupt_remapping;
-	bool ats;		/* an ATSR for all ports, and a SATC for the endpoints below */
-	uint16_t ioapic_source; /* source-id of the IOAPIC */
+	unsigned int host_bits;	  /* width of guest-physical addresses */
+	bool interrupt_remapping; /* by all units */
+	bool ats;		  /* an ATSR for all ports, and a SATC for the endpoints below */
+	uint16_t ioapic_source;	  /* source-id of the IOAPIC */
 	uint8_t ioapic_id;
 	unsigned int unit_count;
 	struct dmar_unit unit[DMAR_UNITS];

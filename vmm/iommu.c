@@ -224,17 +224,17 @@ static void list_satc(const struct machine *machine, struct dmar_config *dmar)
 	}
 }
 
-/* INCLUDE_PCI_ALL must come last (8.4). */
+/* Interrupts are remapped by the platform as a whole (8.1): Linux, too, asks it of every unit. */
 static void list_units(const struct machine *machine, struct dmar_config *dmar)
 {
-	const struct vm_config *config = machine->config;
+	dmar->interrupt_remapping = true;
+	for (unsigned int i = 0; i < machine->iommu->count; i++) {
+		uint64_t ecap = vtd_ecap(machine->iommu->unit[i].unit);
 
-	for (unsigned int i = 0; i < config->vtd_count; i++)
-		if (config->vtd[i].devices)
-			describe_unit(machine, i, &dmar->unit[dmar->unit_count++]);
-	for (unsigned int i = 0; i < config->vtd_count; i++)
-		if (!config->vtd[i].devices)
-			describe_unit(machine, i, &dmar->unit[dmar->unit_count++]);
+		describe_unit(machine, i, &dmar->unit[dmar->unit_count++]);
+		dmar->interrupt_remapping &= (ecap & VTD_ECAP_IR) != 0;
+		dmar->ats |= (ecap & VTD_ECAP_DT) != 0;
+	}
 }
 
 int iommu_table(const struct machine *machine, uint8_t *table, size_t capacity)
@@ -247,12 +247,6 @@ int iommu_table(const struct machine *machine, uint8_t *table, size_t capacity)
 		return 0;
 	list_units(machine, &dmar);
 	list_satc(machine, &dmar);
-	for (unsigned int i = 0; i < machine->iommu->count; i++) {
-		uint64_t ecap = vtd_ecap(machine->iommu->unit[i].unit);
-
-		dmar.interrupt_remapping |= (ecap & VTD_ECAP_IR) != 0;
-		dmar.ats |= (ecap & VTD_ECAP_DT) != 0;
-	}
 	size = dmar_build(&dmar, table + ACPI_HEADER_SIZE, capacity - ACPI_HEADER_SIZE);
 	if (!size)
 		return -ENOSPC;

@@ -365,6 +365,29 @@ static void test_table(void **state)
 	pci_function_destroy(&b);
 }
 
+static bool table_remaps_interrupts(void)
+{
+	static uint8_t table[IOMMU_TABLE_SIZE];
+
+	assert_true(iommu_table(machine, table, sizeof(table)) > 48);
+	return table[37] & 1; /* INTR_REMAP (8.1) */
+}
+
+/* Interrupts are remapped by all units, or by none as far as the guest is told. */
+static void test_table_of_a_mix(void **state)
+{
+	(void)state;
+	add_units(3);
+	config.vtd[0].devices = strdup("disk0");
+	config.vtd[1].devices = strdup("disk1");
+	assert_int_equal(iommu_create(machine), 0);
+	assert_true(table_remaps_interrupts());
+	iommu_destroy(machine);
+	config.vtd[1].feature[VTD_FEATURE_INTERRUPT_REMAPPING] = TOGGLE_OFF;
+	assert_int_equal(iommu_create(machine), 0);
+	assert_false(table_remaps_interrupts());
+}
+
 /* The largest machine's table fits. */
 static void test_large_table(void **state)
 {
@@ -445,6 +468,7 @@ int main(void)
 		MACHINE_TEST(test_slot_of_the_ioapic),
 		MACHINE_TEST(test_refused),
 		MACHINE_TEST(test_table),
+		MACHINE_TEST(test_table_of_a_mix),
 		MACHINE_TEST(test_large_table),
 		MACHINE_TEST(test_report),
 		MACHINE_TEST(test_explain),
