@@ -133,104 +133,111 @@ static int open_vm(const char *name, struct config_error *error)
 	return r < 0 ? fail_connect(name, r, error) : r;
 }
 
-/* Sends @request and stores the answer's body. 0 or -EINVAL with @error. */
-static int ask(int fd, const char *name, const char *request, char body[CONTROL_REPLY_MAX + 1],
-	       struct config_error *error)
+/* --- One conversation with a VM --- */
+
+struct call {
+	const char *name; /* of the VM */
+	int fd;
+	char *body; /* of its answer: CONTROL_REPLY_MAX bytes, and a 0 */
+	struct config_error error;
+};
+
+/* Reaches the VM @name and lets @talk() do the rest. Returns an exit code. */
+static int call_vm(const char *name, int (*talk)(struct call *call, const void *what),
+		   const void *what)
 {
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct call call = { .name = name };
+	int r;
+
+	if (!check_name(name))
+		return NIDUS_EXIT_USAGE;
+	call.body = malloc(CONTROL_REPLY_MAX + 1);
+	if (!call.body)
+		return NIDUS_EXIT_FAILURE;
+	call.fd = open_vm(name, &call.error);
+	r = call.fd < 0 ? call.fd : talk(&call, what);
+	if (call.fd >= 0)
+		close(call.fd);
+	free(call.body);
+	return r ? report(&call.error) : NIDUS_EXIT_POWEROFF;
+}
+
+/* Sends @request and stores the answer's body. 0 or -EINVAL with call->error. */
+static int ask(struct call *call, const char *request)
+{
+	struct pollfd wait = { .fd = call->fd, .events = POLLIN };
+	struct config_error *error = &call->error;
+	char *body = call->body;
 	ssize_t n;
 	int r;
 
-	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0)
-		return config_fail(error, "the VM '%s' hung up: %s", name, strerror(errno));
+	if (send(call->fd, request, strlen(request), MSG_NOSIGNAL) < 0)
+		return config_fail(error, "the VM '%s' hung up: %s", call->name, strerror(errno));
 	do
 		r = poll(&wait, 1, REPLY_TIMEOUT);
 	while (r < 0 && errno == EINTR);
 	if (!r)
 		return config_fail(error, "the VM '%s' does not answer; see what it does with ps",
-				   name);
-	n = recv(fd, body, CONTROL_REPLY_MAX, 0);
+				   call->name);
+	n = recv(call->fd, body, CONTROL_REPLY_MAX, 0);
 	if (n <= 0)
-		return config_fail(error, "the VM '%s' hung up", name);
+		return config_fail(error, "the VM '%s' hung up", call->name);
 	body[n] = '\0';
 	if (strncmp(body, "ok\n", 3))
-		return config_fail(error, "the VM '%s' refused: %s", name, body);
+		return config_fail(error, "the VM '%s' refused: %s", call->name, body);
 	memmove(body, body + 3, (size_t)n - 3 + 1);
 	return 0;
 }
 
-static int ask_vm(const char *name, const char *request, char *body, struct config_error *error)
-{
-	int fd = open_vm(name, error);
-	int r;
+/* --- stats --- */
 
-	if (fd < 0)
-		return fd;
-	r = ask(fd, name, request, body, error);
-	close(fd);
+static int print_answer(struct call *call, const void *request)
+{
+	int r = ask(call, request);
+
+	if (!r)
+		fputs(call->body, stdout);
 	return r;
 }
 
 int control_stats(const char *name, bool json)
 {
-	struct config_error error = { "" };
-	char *body;
-	int code = NIDUS_EXIT_POWEROFF;
-
-	if (!check_name(name))
-		return NIDUS_EXIT_USAGE;
-	body = malloc(CONTROL_REPLY_MAX + 1);
-	if (!body)
-		return NIDUS_EXIT_FAILURE;
-	if (ask_vm(name, json ? "stats json" : "stats", body, &error))
-		code = report(&error);
-	else
-		fputs(body, stdout);
-	free(body);
-	return code;
+	return call_vm(name, print_answer, json ? "stats json" : "stats");
 }
 
-/* Prints what comes until the VM hangs up. 0 or -EINVAL with @error. */
-static int print_lines(int fd, char *body, struct config_error *error)
+/* --- trace --- */
+
+/* Prints what comes until the VM hangs up. 0 or -EINVAL with call->error. */
+static int print_lines(struct call *call, const void *request)
 {
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct pollfd wait = { .fd = call->fd, .events = POLLIN };
+	int r = ask(call, request);
 	ssize_t n;
 
+	if (r)
+		return r;
 	for (;;) {
 		if (poll(&wait, 1, -1) < 0 && errno != EINTR)
-			return config_fail(error, "cannot wait: %s", strerror(errno));
-		n = recv(fd, body, CONTROL_REPLY_MAX, MSG_DONTWAIT);
+			return config_fail(&call->error, "cannot wait: %s", strerror(errno));
+		n = recv(call->fd, call->body, CONTROL_REPLY_MAX, MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0)
 			return 0;
-		if (fwrite(body, 1, (size_t)n, stdout) != (size_t)n || fflush(stdout))
-			return config_fail(error, "cannot write: %s", strerror(errno));
+		if (fwrite(call->body, 1, (size_t)n, stdout) != (size_t)n || fflush(stdout))
+			return config_fail(&call->error, "cannot write: %s", strerror(errno));
 	}
 }
 
 int control_trace(const char *name, const char *device)
 {
 	char request[CONTROL_REQUEST_MAX + 1];
-	struct config_error error = { "" };
-	char *body;
-	int fd, r;
 
-	if (!check_name(name))
-		return NIDUS_EXIT_USAGE;
-	body = malloc(CONTROL_REPLY_MAX + 1);
-	if (!body)
-		return NIDUS_EXIT_FAILURE;
 	snprintf(request, sizeof(request), "trace %s", device);
-	fd = open_vm(name, &error);
-	r = fd < 0 ? fd : ask(fd, name, request, body, &error);
-	if (!r)
-		r = print_lines(fd, body, &error);
-	if (fd >= 0)
-		close(fd);
-	free(body);
-	return r ? report(&error) : NIDUS_EXIT_POWEROFF;
+	return call_vm(name, print_lines, request);
 }
+
+/* --- stop --- */
 
 static long elapsed_ms(const struct timespec *since)
 {
@@ -261,22 +268,22 @@ static bool wait_gone(int pidfd, unsigned int timeout)
  * The process is identified before it answers, so what is waited for is the VM and no later process
  * with its number.
  */
-static int stop_and_wait(int fd, const char *name, unsigned int timeout, char *body,
-			 struct config_error *error)
+static int stop_and_wait(struct call *call, const void *seconds)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, peer_pid(fd), 0);
+	unsigned int timeout = *(const unsigned int *)seconds;
+	int pidfd = (int)syscall(SYS_pidfd_open, peer_pid(call->fd), 0);
 	int reason = errno;
-	int r = ask(fd, name, "stop", body, error);
+	int r = ask(call, "stop");
 
 	if (!r && pidfd < 0)
-		r = config_fail(error,
+		r = config_fail(&call->error,
 				"the VM '%s' was told to stop, but cannot be watched from here: %s",
-				name, strerror(reason));
+				call->name, strerror(reason));
 	else if (!r && !wait_gone(pidfd, timeout))
-		r = config_fail(error,
+		r = config_fail(&call->error,
 				"the VM '%s' still runs after %u s; wait longer with --timeout, or "
 				"end process %d",
-				name, timeout, (int)peer_pid(fd));
+				call->name, timeout, (int)peer_pid(call->fd));
 	if (pidfd >= 0)
 		close(pidfd);
 	return r;
@@ -284,22 +291,10 @@ static int stop_and_wait(int fd, const char *name, unsigned int timeout, char *b
 
 int control_stop(const char *name, unsigned int timeout)
 {
-	struct config_error error = { "" };
-	char *body;
-	int fd, r;
-
-	if (!check_name(name))
-		return NIDUS_EXIT_USAGE;
-	body = malloc(CONTROL_REPLY_MAX + 1);
-	if (!body)
-		return NIDUS_EXIT_FAILURE;
-	fd = open_vm(name, &error);
-	r = fd < 0 ? fd : stop_and_wait(fd, name, timeout, body, &error);
-	if (fd >= 0)
-		close(fd);
-	free(body);
-	return r ? report(&error) : NIDUS_EXIT_POWEROFF;
+	return call_vm(name, stop_and_wait, &timeout);
 }
+
+/* --- list --- */
 
 struct listing {
 	bool json;
