@@ -182,7 +182,7 @@ nested: setup
 	@guest-tests/lab/test $(notdir $(basename $(wildcard guest-tests/lab/t/nested-*.t)))
 
 bench: setup
-	@$(MAKE) --no-print-directory all static
+	@$(MAKE) --no-print-directory all static $(BUILD)/vtd_native
 	@tests/bench/run
 
 check: setup
@@ -233,4 +233,4 @@ help:
 $(BUILD)/vtd_native: tests/bench/vtd_native.c tests/unit/vtd_world.c tests/unit/vtd_fixture.c \
 		$(BUILD)/libnidus.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(NCFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(NCFLAGS) $(CFLAGS) $(LDFLAGS) -static -o $@ $^ $(LDLIBS)
