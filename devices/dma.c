@@ -85,15 +85,6 @@ int dma_runs(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access
 	return (int)count;
 }
 
-void *dma_ptr(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access access)
-{
-	struct iovec run = { 0 };
-
-	if (!len || dma_runs(dma, iova, len, access, &run, 1) != 1)
-		return NULL;
-	return run.iov_base;
-}
-
 static int copy(const struct dma *dma, uint64_t iova, void *buffer, uint64_t len,
 		enum dma_access access)
 {

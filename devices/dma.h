@@ -82,15 +82,12 @@ struct dma {
 int dma_runs(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access access,
 	     struct iovec *iov, unsigned int max);
 
-/* The host address of [iova, iova + len) if that is one run; NULL otherwise. */
-void *dma_ptr(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access access);
-
 /* Copies @len bytes; returns 0 or -EFAULT. On a fault a prefix may have been copied. */
 int dma_read(const struct dma *dma, uint64_t iova, void *to, uint64_t len);
 int dma_write(const struct dma *dma, uint64_t iova, const void *from, uint64_t len);
 
 /*
- * Brackets accesses to memory that dma_ptr() or dma_runs() answered: between the two, what was
+ * Brackets accesses to memory that dma_runs() answered: between the two, what was
  * resolved stays in force even if the guest invalidates it, for the guest's wait does not end
  * before dma_leave(). Keep it short (some 64 KiB copied), and do not block. dma_read() and
  * dma_write() do it themselves. May nest. The token of dma_enter() is for dma_leave().
@@ -104,7 +101,7 @@ int dma_write(const struct dma *dma, uint64_t iova, const void *from, uint64_t l
 unsigned int dma_enter(const struct dma *dma);
 void dma_leave(const struct dma *dma, unsigned int token);
 
-/* What dma_ptr() and dma_runs() answered stays true while this number does not change. */
+/* What dma_runs() answered stays true while this number does not change. */
 uint64_t dma_epoch(const struct dma *dma);
 
 #endif

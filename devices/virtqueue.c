@@ -154,11 +154,6 @@ static int available(struct virtqueue *vq)
 	return count;
 }
 
-bool virtq_pending(struct virtqueue *vq)
-{
-	return ready(vq) && available(vq) > 0;
-}
-
 void virtq_disable_kicks(struct virtqueue *vq)
 {
 	/* With event indices the driver stays silent until it passes the event: nothing to do. */
@@ -398,18 +393,6 @@ unsigned int iov_skip(struct iovec **iov, unsigned int count, uint64_t len)
 	if (count && len) {
 		(*iov)->iov_base = (uint8_t *)(*iov)->iov_base + len;
 		(*iov)->iov_len -= len;
-	}
-	return count;
-}
-
-unsigned int iov_cut(struct iovec *iov, unsigned int count, uint64_t len)
-{
-	for (unsigned int i = 0; i < count; i++) {
-		if (len <= iov[i].iov_len) {
-			iov[i].iov_len = len;
-			return len ? i + 1 : i;
-		}
-		len -= iov[i].iov_len;
 	}
 	return count;
 }

@@ -81,9 +81,6 @@ void virtq_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 /* Shows the driver what was pushed. True if it wants an interrupt for that. */
 bool virtq_publish(struct virtqueue *vq);
 
-/* Whether the driver has made chains available that were not popped. False if broken. */
-bool virtq_pending(struct virtqueue *vq);
-
 /*
  * Asks the driver to kick for new chains, or asks it not to. After asking for kicks look again:
  * true if chains arrived meanwhile, for which no kick will come.
@@ -122,9 +119,5 @@ uint64_t iov_write_at(const struct iovec *iov, unsigned int count, uint64_t offs
 
 /* Drops the first @len bytes; returns the entries that are left and moves *@iov to the first. */
 unsigned int iov_skip(struct iovec **iov, unsigned int count, uint64_t len);
-
-/* Cuts @iov to its first @len bytes (it has at least as many); returns the entries that are left.
- */
-unsigned int iov_cut(struct iovec *iov, unsigned int count, uint64_t len);
 
 #endif

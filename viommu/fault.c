@@ -130,13 +130,6 @@ const struct vtd_reason_info *vtd_reason_info(unsigned int reason)
 		       compare_reason);
 }
 
-const char *vtd_reason_text(unsigned int reason)
-{
-	const struct vtd_reason_info *info = vtd_reason_info(reason);
-
-	return info ? info->text : NULL;
-}
-
 uint64_t vtd_fault_counter(const struct vtd_unit *unit, unsigned int reason)
 {
 	return reason < 256 ? __atomic_load_n(&unit->faults.by_reason[reason], __ATOMIC_RELAXED)

@@ -323,8 +323,6 @@ uint64_t vtd_counter(const struct vtd_unit *unit, enum vtd_counter which);
 uint64_t vtd_requester_counter(const struct vtd_requester *requester, enum vtd_counter which);
 /* Faults recorded with reason @reason (0 to 255). */
 uint64_t vtd_fault_counter(const struct vtd_unit *unit, unsigned int reason);
-/* The specification's words for @reason, or NULL. */
-const char *vtd_reason_text(unsigned int reason);
 
 const char *vtd_requester_name(const struct vtd_requester *requester);
 uint16_t vtd_requester_source(const struct vtd_requester *requester);

@@ -77,7 +77,6 @@ static void test_reasons_are_sorted_and_complete(void **state)
 		if (i)
 			assert_true(vtd_reasons[i - 1].reason < info->reason);
 		assert_ptr_equal(vtd_reason_info(info->reason), info);
-		assert_string_equal(vtd_reason_text(info->reason), info->text);
 		assert_true(strlen(info->name) >= 3 && strlen(info->text) >= 8);
 		for (unsigned int j = 0; j < i; j++)
 			assert_string_not_equal(vtd_reasons[j].name, info->name);
@@ -105,7 +104,6 @@ static void test_reason_codes(void **state)
 		for (unsigned int i = 0; i < sizeof(assigned) / sizeof(assigned[0]); i++)
 			known |= code >= assigned[i].first && code <= assigned[i].last;
 		assert_int_equal(!!vtd_reason_info(code), known);
-		assert_int_equal(!!vtd_reason_text(code), known);
 		count += known;
 	}
 	assert_int_equal(count, vtd_reason_count);
