@@ -520,9 +520,11 @@ enum vtd_reason {
 	VTD_SGN_SS_WIDTH = 0x84,    /* nested: first-stage output beyond the second stage */
 	VTD_SGN_WRITE = 0x85,
 	VTD_SGN_READ = 0x86,
-	VTD_SGN_INTERRUPT = 0x87, /* output, or input with PASID, in the interrupt range */
-	VTD_SFS_AD_SNOOP = 0x90,  /* A/D update of a first-stage entry without snooping */
-	VTD_SFS_AD = 0x91,	  /* A/D update of a first-stage entry failed */
+	/* Output in the interrupt range; or input there without a PASID that is no interrupt. Input
+	 * with a PASID is translated like any other, not faulted (3.14). */
+	VTD_SGN_INTERRUPT = 0x87,
+	VTD_SFS_AD_SNOOP = 0x90, /* A/D update of a first-stage entry without snooping */
+	VTD_SFS_AD = 0x91,	 /* A/D update of a first-stage entry failed */
 };
 
 #endif

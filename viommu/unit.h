@@ -10,7 +10,7 @@
  *   invalidate.c what they do to the caches; register-based invalidation
  *   event.c      the three interrupts of the unit itself
  *   fault.c      primary fault logging, and the table of reasons
- *   prq.c        page requests and their responses
+ *   prq.c        page requests and their responses; prq_groups.c: those that wait for one
  *   ir.c         interrupt remapping
  *   decode.c     root, context and PASID entries, read and checked
  *   entries.c    their cache
@@ -20,6 +20,9 @@
  *   gate.c       waiting for DMA under way
  *   translate.c  vtd_translate(): entries, IOTLB, walk, fault
  *   host.c       bindings of real devices: the host backend
+ *   host_bind.c    one of them: what the tables ask for, and how it follows them
+ *   host_collect.c what is to be invalidated in the host, and sending it
+ *   host_scan.c    which PASIDs the guest's tables have
  *   vcmd.c       virtual commands
  *   dmar.c       the ACPI table that tells the guest of all units (dmar.h)
  *
@@ -27,7 +30,9 @@
  *   unit->lock    register file and invalidation queue; held while descriptors are executed
  *   host.lock     bindings
  *   prq.lock      page request queue and outstanding requests
- *   fault.lock    fault registers, FSTS, and the three events; a leaf
+ *   faults.lock   fault registers, FSTS, and the three events; a leaf
+ *   ir.lock       interrupt remapping: its state, table and cache; a leaf
+ *   gate.lock     one wait at a time for DMA under way; inside of unit->lock alone
  * and the IOTLB's and entry cache's set locks, leaves too, taken to change and never to read.
  * Page requests call page_response() without prq.lock.
  *
