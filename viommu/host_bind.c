@@ -3,6 +3,7 @@
  * One (requester, PASID) of a real device: what the guest's tables ask for, and the binding that
  * follows it.
  */
+#include "viommu/access.h"
 #include "viommu/host.h"
 #include "viommu/unit.h"
 
@@ -86,7 +87,7 @@ static void want_entry(const struct vtd_entry *entry, struct want *want)
 	what->type = types[entry->pgtt];
 	what->did = entry->did;
 	what->faultable = entry->pre;
-	if (entry->pgtt == VTD_PGTT_FS || entry->pgtt == VTD_PGTT_NESTED) {
+	if (vtd_is_first_stage(entry)) {
 		what->fs_root = entry->fs_root;
 		what->fs_width = entry->fs_levels == 5 ? 57 : 48;
 		what->sre = entry->sre;
@@ -149,12 +150,11 @@ static bool same(const struct vtd_binding *a, const struct vtd_binding *b)
  */
 static void report(struct vtd_unit *unit, const struct vtd_host_requester *host, uint32_t pasid)
 {
-	bool legacy = vtd_get(unit->root, VTD_RTADDR_TTM) == VTD_TTM_LEGACY;
 	const struct vtd_fault fault = {
 		.requester = host->requester,
 		.source = host->requester->source,
 		.pasid = pasid,
-		.reason = legacy ? VTD_LCT_INVALID : VTD_SPT_INVALID,
+		.reason = vtd_is_legacy(unit) ? VTD_LCT_INVALID : VTD_SPT_INVALID,
 		.type = VTD_FAULT_READ,
 	};
 

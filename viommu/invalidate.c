@@ -146,8 +146,7 @@ void vtd_queue_invalidate_all(struct vtd_unit *unit)
 /* Whether a command by register is obeyed at all (11.4.6). */
 static bool registers_in_charge(const struct vtd_unit *unit)
 {
-	return !(unit->reg.gsts & VTD_GCMD_QIE) &&
-	       vtd_get(unit->root, VTD_RTADDR_TTM) == VTD_TTM_LEGACY;
+	return !(unit->reg.gsts & VTD_GCMD_QIE) && vtd_is_legacy(unit);
 }
 
 static bool is_dropped(const struct vtd_unit *unit, enum vtd_desc_type type)

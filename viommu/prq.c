@@ -123,12 +123,11 @@ static bool beyond_context(enum vtd_reason reason)
 static enum vtd_reason admit(struct vtd_unit *unit, const struct vtd_page_request *request,
 			     bool *silent)
 {
-	uint64_t root = __atomic_load_n(&unit->root, __ATOMIC_ACQUIRE);
 	struct vtd_entry entry = { .fpd = false };
 	enum vtd_reason reason;
 
 	*silent = false;
-	if (vtd_get(root, VTD_RTADDR_TTM) == VTD_TTM_LEGACY)
+	if (vtd_is_legacy(unit))
 		return VTD_RTA_LEGACY_PRQ;
 	reason = vtd_entry_get(unit, request->requester, request->pasid, &entry);
 	*silent = entry.fpd;

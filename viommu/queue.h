@@ -37,5 +37,15 @@ void vtd_queue_enable(struct vtd_unit *unit, bool on); /* QIE: head becomes 0 */
 /* Runs what is queued, unless FSTS.IQE or ITE holds it: after a tail write, and when they were
  * cleared. */
 void vtd_queue_run(struct vtd_unit *unit);
+/* An invalidation has timed out: says so (ITE), and stops the run under way. */
+void vtd_queue_timeout(struct vtd_unit *unit);
+
+/* --- descriptor.c; unit->lock held --- */
+
+/*
+ * Executes @desc, a copy; its last two words are 0 if the queue is not @wide (descriptors of 256
+ * bits). VTD_IQEI_NONE, or why the queue has to stop there.
+ */
+enum vtd_iqei vtd_desc_execute(struct vtd_unit *unit, const struct vtd_desc *desc, bool wide);
 
 #endif

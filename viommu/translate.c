@@ -9,6 +9,7 @@
  */
 #include <inttypes.h>
 
+#include "viommu/access.h"
 #include "viommu/recent.h"
 #include "viommu/unit.h"
 #include "viommu/walk.h"
@@ -26,11 +27,6 @@ struct job {
 	unsigned int access; /* of enum vtd_access, as the entry has it; VTD_ZERO_LENGTH */
 };
 
-static bool has_pasid(const struct vtd_request *request)
-{
-	return request->pasid != VTD_NO_PASID;
-}
-
 /* --- Results --- */
 
 /*
@@ -43,7 +39,7 @@ static void succeed(struct job *job, uint64_t gpa, uint8_t shift)
 	struct vtd_result *result = job->result;
 	uint64_t page, left;
 
-	if (!has_pasid(request))
+	if (!vtd_has_pasid(request))
 		shift = vtd_outside_interrupts(request->iova, shift);
 	page = VTD_BIT(shift);
 	left = page - (request->iova & (page - 1));
@@ -94,7 +90,7 @@ static bool is_answer(const struct job *job, enum vtd_reason reason)
 static int fail(struct job *job, enum vtd_reason reason)
 {
 	const struct vtd_request *request = job->request;
-	bool pasid = has_pasid(request);
+	bool pasid = vtd_has_pasid(request);
 
 	*job->result = (struct vtd_result){ 0 };
 	if (is_answer(job, reason)) {
@@ -132,85 +128,13 @@ static enum vtd_reason interrupt_reason(const struct job *job)
 	return job->entry.legacy ? VTD_LGN_INTERRUPT : VTD_SGN_INTERRUPT;
 }
 
-/* --- Access rights --- */
-
-static bool is_first_stage(const struct vtd_entry *entry)
-{
-	return entry->pgtt == VTD_PGTT_FS || entry->pgtt == VTD_PGTT_NESTED;
-}
-
-/* What the request asks, when the entry is known: privilege and execution come with a PASID. */
-static unsigned int effective_access(const struct vtd_request *request,
-				     const struct vtd_entry *entry)
-{
-	unsigned int access = request->access;
-
-	if (!has_pasid(request)) {
-		access &= VTD_READ | VTD_WRITE;
-		if (entry->rid_priv)
-			access |= VTD_PRIVILEGED;
-	}
-	if (!request->len && access & VTD_READ && !(access & VTD_WRITE) &&
-	    request->type == VTD_UNTRANSLATED)
-		access |= VTD_ZERO_LENGTH;
-	return access;
-}
-
-/* ERE and SRE gate requests before any table is looked at. */
-static enum vtd_reason check_entry(const struct vtd_entry *entry, unsigned int access)
-{
-	if (!is_first_stage(entry))
-		return VTD_OK;
-	if (access & VTD_EXECUTE && !entry->ere)
-		return VTD_SPT_ERE;
-	if (access & VTD_PRIVILEGED && !entry->sre)
-		return VTD_SPT_SRE;
-	return VTD_OK;
-}
-
-/*
- * Which of the wanted accesses @permissions allow. Writing needs D set: what has it clear must be
- * walked again.
- */
-static unsigned int allowed(const struct vtd_entry *entry, unsigned int access,
-			    unsigned int permissions)
-{
-	bool privileged = access & VTD_PRIVILEGED;
-	unsigned int write = VTD_TLB_WRITE | VTD_TLB_DIRTY;
-	unsigned int answer = 0;
-
-	if (!privileged || (is_first_stage(entry) && entry->wpe))
-		write |= VTD_TLB_RW;
-	if (!privileged && !(permissions & VTD_TLB_USER))
-		return 0;
-	if (entry->eafe && !(permissions & VTD_TLB_EXTENDED))
-		return 0;
-	if (permissions & VTD_TLB_READ || (access & VTD_ZERO_LENGTH && permissions & VTD_TLB_WRITE))
-		answer |= VTD_READ;
-	if ((permissions & write) == write)
-		answer |= VTD_WRITE;
-	if (permissions & VTD_TLB_EXECUTE &&
-	    !(privileged && entry->smep && permissions & VTD_TLB_USER && is_first_stage(entry)))
-		answer |= VTD_EXECUTE;
-	return answer & access;
-}
-
-static bool is_allowed(const struct vtd_entry *entry, unsigned int access, unsigned int permissions)
-{
-	unsigned int wanted = access & (VTD_READ | VTD_WRITE | VTD_EXECUTE);
-
-	return allowed(entry, access, permissions) == wanted &&
-	       /* Not even a request for nothing gets past U/S. */
-	       (wanted || access & VTD_PRIVILEGED || permissions & VTD_TLB_USER);
-}
-
 /* --- Translation --- */
 
 static struct vtd_iotlb_key key_of(const struct job *job)
 {
 	return (struct vtd_iotlb_key){
 		.did = job->entry.did,
-		.pasid = is_first_stage(&job->entry) ? job->entry.pasid : VTD_NO_PASID,
+		.pasid = vtd_is_first_stage(&job->entry) ? job->entry.pasid : VTD_NO_PASID,
 		.nested = job->entry.pgtt == VTD_PGTT_NESTED,
 		.iova = job->request->iova,
 	};
@@ -225,19 +149,20 @@ static void finish(struct job *job, const struct vtd_translation *translation)
 	if (job->request->type != VTD_TRANSLATION) {
 		unsigned int all = job->access | VTD_RECENT_RWX;
 
-		if (is_first_stage(&job->entry) && !job->entry.ere)
+		if (vtd_is_first_stage(&job->entry) && !job->entry.ere)
 			all &= ~(unsigned int)VTD_EXECUTE;
 		if (!(job->access & VTD_ZERO_LENGTH))
 			vtd_recent_keep(job->unit, job->request, job->epoch, result,
-					allowed(&job->entry, all, translation->permissions) &
+					vtd_permitted(&job->entry, all, translation->permissions) &
 						VTD_RECENT_RWX,
 					false);
 		return;
 	}
-	result->permitted = allowed(&job->entry, job->access, translation->permissions);
-	if (result->permitted && job->request->access & VTD_PRIVILEGED && has_pasid(job->request))
+	result->permitted = vtd_permitted(&job->entry, job->access, translation->permissions);
+	if (result->permitted && job->request->access & VTD_PRIVILEGED &&
+	    vtd_has_pasid(job->request))
 		result->permitted |= VTD_PRIVILEGED;
-	result->global = has_pasid(job->request) && translation->permissions & VTD_TLB_GLOBAL;
+	result->global = vtd_has_pasid(job->request) && translation->permissions & VTD_TLB_GLOBAL;
 }
 
 /* True if the IOTLB has the answer. job->entry is valid. */
@@ -248,7 +173,7 @@ static bool hit(struct job *job)
 	struct vtd_translation translation;
 
 	if (!vtd_iotlb_lookup(job->unit, &key, &translation) ||
-	    !is_allowed(&job->entry, job->access, translation.permissions))
+	    !vtd_is_permitted(&job->entry, job->access, translation.permissions))
 		return false;
 	vtd_count_fast(counters, VTD_COUNT_IOTLB_HITS);
 	finish(job, &translation);
@@ -313,8 +238,8 @@ static int translate(struct job *job, uint64_t changes)
 {
 	enum vtd_reason reason;
 
-	job->access = effective_access(job->request, &job->entry);
-	reason = check_entry(&job->entry, job->access);
+	job->access = vtd_access_of(job->request, &job->entry);
+	reason = vtd_entry_gate(&job->entry, job->access);
 	if (reason)
 		return fail(job, reason);
 	if (job->entry.pgtt == VTD_PGTT_PT)
@@ -382,7 +307,7 @@ static int untranslated(struct job *job)
 	const struct vtd_request *request = job->request;
 
 	*job->result = (struct vtd_result){ 0 };
-	if (has_pasid(request) || request->type != VTD_UNTRANSLATED)
+	if (vtd_has_pasid(request) || request->type != VTD_UNTRANSLATED)
 		return -EFAULT;
 	if (vtd_interrupt_range(request->iova, 1))
 		return -EFAULT;
@@ -401,7 +326,7 @@ static int ask(struct job *job)
 		reason = blocked(&job->entry);
 	if (reason)
 		return fail(job, reason);
-	if (!has_pasid(request) && vtd_interrupt_range(request->iova, 1))
+	if (!vtd_has_pasid(request) && vtd_interrupt_range(request->iova, 1))
 		return interrupt_request(job);
 	return translate(job, changes);
 }

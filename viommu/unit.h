@@ -6,7 +6,7 @@
  *   caps.c       CAP and ECAP, derived and explained
  *   registers.c  the register file: one table
  *   command.c    the commands of GCMD
- *   queue.c      the invalidation queue and its descriptors
+ *   queue.c      the invalidation queue; descriptor.c: what its descriptors are and do
  *   invalidate.c what they do to the caches; register-based invalidation
  *   event.c      the three interrupts of the unit itself
  *   fault.c      primary fault logging, and the table of reasons
@@ -18,7 +18,7 @@
  *   iotlb.c      the IOTLB
  *   recent.h     what each requester used last
  *   gate.c       waiting for DMA under way
- *   translate.c  vtd_translate(): entries, IOTLB, walk, fault
+ *   translate.c  vtd_translate(): entries, IOTLB, walk, fault; access.h: access rights
  *   host.c       bindings of real devices: the host backend
  *   host_bind.c    one of them: what the tables ask for, and how it follows them
  *   host_collect.c what is to be invalidated in the host, and sending it
@@ -190,6 +190,14 @@ static inline bool vtd_has_cap(const struct vtd_unit *unit, uint64_t bit)
 static inline bool vtd_has_ecap(const struct vtd_unit *unit, uint64_t bit)
 {
 	return unit->ecap & bit;
+}
+
+/* True if the tables in force are those of legacy mode. */
+static inline bool vtd_is_legacy(const struct vtd_unit *unit)
+{
+	uint64_t root = __atomic_load_n(&unit->root, __ATOMIC_ACQUIRE);
+
+	return vtd_get(root, VTD_RTADDR_TTM) == VTD_TTM_LEGACY;
 }
 
 /* --- registers.c --- */
