@@ -10,20 +10,17 @@
 #include "vmm/control.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "devices/base.h"
 #include "devices/log.h"
+#include "vmm/control_socket.h"
 #include "vmm/trace.h"
 
 /* What an event's data says: a client's index, or one of these. */
@@ -38,22 +35,17 @@ struct client {
 };
 
 struct control {
-	int directory_fd; /* O_PATH: the place of the socket, even if it is renamed */
-	int listener;
+	struct control_socket socket;
 	int epoll;
 	int timer; /* ticks every second while there are clients */
 	unsigned int count;
 	struct client client[CONTROL_CLIENTS];
-	dev_t device;		       /* of the socket in the file system: */
-	ino_t inode;		       /* is what is there still ours? */
 	const struct control_ops *ops; /* of the owner, while it serves and while a client traces */
 	void *context;
 	struct trace *trace;
 	struct client *tracer; /* NULL: nobody traces */
 	size_t pending;	       /* bytes in message[] that the tracer's socket did not take yet */
 	char message[TRACE_MESSAGE];
-	char directory[PATH_MAX];
-	char file[CONFIG_NAME_MAX + sizeof(".sock")];
 	char reply[CONTROL_REPLY_MAX];
 };
 
@@ -113,7 +105,7 @@ static struct client *find_place(struct control *control)
 
 static void accept_client(struct control *control)
 {
-	int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client *client;
 
 	if (fd < 0) {
@@ -306,44 +298,7 @@ int control_fd(const struct control *control)
 
 const char *control_directory(const struct control *control)
 {
-	return control->directory;
-}
-
-/* Clears the way for bind(): a socket on which nobody listens belongs to a dead VM. */
-static int replace_stale(struct control *control, const char *name, struct config_error *error)
-{
-	int fd = control_connect(control->directory, name);
-
-	if (fd >= 0)
-		close(fd);
-	if (fd >= 0 || fd == -EAGAIN)
-		return config_fail(error,
-				   "--name: a VM called '%s' runs already; choose another name, or "
-				   "end it: nidus stop %s",
-				   name, name);
-	if (fd == -ECONNREFUSED)
-		unlinkat(control->directory_fd, control->file, 0);
-	return 0;
-}
-
-/* Binds, and remembers which file that made. Returns 0 or negative errno. */
-static int bind_socket(struct control *control)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct stat st;
-
-	if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s",
-			     control->directory, control->file) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	control->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (control->listener < 0 ||
-	    bind(control->listener, (struct sockaddr *)&address, sizeof(address)))
-		return -errno;
-	if (fstatat(control->directory_fd, control->file, &st, AT_SYMLINK_NOFOLLOW))
-		return -errno;
-	control->device = st.st_dev;
-	control->inode = st.st_ino;
-	return listen(control->listener, CONTROL_CLIENTS) ? -errno : 0;
+	return control->socket.directory;
 }
 
 static int open_events(struct control *control)
@@ -360,87 +315,45 @@ static int open_events(struct control *control)
 	r = watch(control, control->timer, EVENT_TIMER);
 	if (!r)
 		r = watch(control, trace_event(control->trace), EVENT_TRACE);
-	return r ? r : watch(control, control->listener, EVENT_LISTENER);
-}
-
-/* The lock is held from the look at the old socket to the new one's listen(). */
-static int open_socket(struct control *control, const char *name, struct config_error *error)
-{
-	int lock = open(control->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r;
-
-	if (lock < 0 || flock(lock, LOCK_EX))
-		r = -errno;
-	else if (replace_stale(control, name, error))
-		r = -EEXIST;
-	else
-		r = bind_socket(control);
-	if (lock >= 0)
-		close(lock);
-	if (!r)
-		r = open_events(control);
-	if (r && r != -EEXIST)
-		config_fail(error,
-			    "--name: cannot make the control socket '%.600s/%s': %s; set "
-			    "XDG_RUNTIME_DIR to a short path of yours",
-			    control->directory, control->file, strerror(-r));
-	return r;
+	return r ? r : watch(control, control->socket.fd, EVENT_LISTENER);
 }
 
 struct control *control_open(const char *name, struct config_error *error)
 {
 	struct control *control = calloc(1, sizeof(*control));
-	int r;
 
 	if (!control) {
 		config_fail(error, "--name: out of memory");
 		return NULL;
 	}
-	control->directory_fd = control->listener = control->epoll = control->timer = -1;
+	control->epoll = control->timer = -1;
 	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
 		control->client[i].fd = -1;
-	snprintf(control->file, sizeof(control->file), "%.*s.sock", CONFIG_NAME_MAX, name);
-	r = control_name_valid(name) ? 0 : config_fail(error, "--name: bad value '%.200s'", name);
-	if (!r)
-		r = control_find_directory(control->directory, true, error);
-	if (!r) {
-		control->directory_fd =
-			open(control->directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		r = open_socket(control, name, error);
+	if (!control_socket_open(&control->socket, name, error)) {
+		int rc = open_events(control);
+
+		if (!rc)
+			return control;
+		config_fail(error, "--name: cannot wait for clients: %s", strerror(-rc));
 	}
-	if (!r)
-		return control;
 	control_close(control);
 	return NULL;
-}
-
-static void unlink_socket(const struct control *control)
-{
-	struct stat st;
-
-	if (control->inode &&
-	    !fstatat(control->directory_fd, control->file, &st, AT_SYMLINK_NOFOLLOW) &&
-	    st.st_dev == control->device && st.st_ino == control->inode)
-		unlinkat(control->directory_fd, control->file, 0);
 }
 
 void control_close(struct control *control)
 {
 	if (!control)
 		return;
-	unlink_socket(control);
+	control_socket_close(&control->socket);
 	if (control->tracer)
 		drop_client(control, control->tracer);
 	for (unsigned int i = 0; i < CONTROL_CLIENTS; i++)
 		if (control->client[i].fd >= 0)
 			close(control->client[i].fd);
 	trace_destroy(control->trace);
-	for (int fd = 0; fd < 4; fd++) {
-		int fds[] = { control->listener, control->epoll, control->timer,
-			      control->directory_fd };
-
-		if (fds[fd] >= 0)
-			close(fds[fd]);
-	}
+	if (control->epoll >= 0)
+		close(control->epoll);
+	if (control->timer >= 0)
+		close(control->timer);
 	free(control);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The event loop on io_uring.
+ * The event loop on io_uring: turns, calls from other threads, life. Operations are prepared in
+ * loop_ops.c.
  *
  * Submitting links an operation into a list; a turn moves the list into the submission ring, enters
  * the kernel once, and calls back what has completed. So no submission can fail, none needs the
@@ -13,7 +14,6 @@
 
 #include <errno.h>
 #include <liburing.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -21,199 +21,10 @@
 #include <unistd.h>
 
 #include "devices/base.h"
+#include "vmm/loop_parts.h"
 
 #define DEPTH_MAX    4096
-#define FIXED_FILES  128
-#define FIXED_FDS    1024 /* higher descriptors are not registered */
-#define FIXED_NONE   (-1)
 #define USER_NOTHING 0 /* completions that nobody waits for */
-
-enum { OP_IDLE, OP_PREPARED, OP_SUBMITTED };
-
-struct op_list {
-	struct loop_op *first;
-	struct loop_op **end;
-};
-
-struct loop {
-	struct io_uring ring;
-	bool enabled;		 /* by the first turn, which makes its thread the ring's */
-	struct op_list ready;	 /* prepared, for the ring */
-	struct loop_op *cancels; /* submitted, and to be cancelled */
-	unsigned int in_flight;
-	bool wake_armed;
-	struct loop_op wake;
-	uint64_t wake_count;
-	int wake_fd;
-	bool stop; /* atomic */
-	struct loop_deferred *deferred;
-	struct loop_deferred **deferred_end;
-	pthread_mutex_t lock; /* protects calls, calls_end, and `queued` of each call */
-	struct loop_call *calls;
-	struct loop_call **calls_end;
-	int16_t fixed[FIXED_FDS];
-	uint64_t fixed_used[FIXED_FILES / 64];
-};
-
-/* --- Prepared operations --- */
-
-static void list_init(struct op_list *list)
-{
-	list->first = NULL;
-	list->end = &list->first;
-}
-
-static void list_append(struct op_list *list, struct loop_op *op)
-{
-	op->next = NULL;
-	*list->end = op;
-	list->end = &op->next;
-}
-
-static struct loop_op *list_take(struct op_list *list)
-{
-	struct loop_op *op = list->first;
-
-	if (!op)
-		return NULL;
-	list->first = op->next;
-	if (!list->first)
-		list->end = &list->first;
-	return op;
-}
-
-static void prepare(struct loop *loop, struct loop_op *op, uint8_t opcode, int fd)
-{
-	op->opcode = opcode;
-	op->fd = fd;
-	op->state = OP_PREPARED;
-	op->cancelled = false;
-	list_append(&loop->ready, op);
-	if (op != &loop->wake)
-		loop->in_flight++;
-}
-
-static void prepare_vector(struct loop *loop, struct loop_op *op, int fd, const struct iovec *iov,
-			   unsigned int count, uint64_t offset, bool is_write)
-{
-	op->offset = offset;
-	op->flags = 0;
-	if (count == 1) {
-		op->address = (uintptr_t)iov->iov_base;
-		op->len = (uint32_t)min_u64(iov->iov_len, INT32_MAX);
-		prepare(loop, op, is_write ? IORING_OP_WRITE : IORING_OP_READ, fd);
-		return;
-	}
-	op->address = (uintptr_t)iov;
-	op->len = count;
-	prepare(loop, op, is_write ? IORING_OP_WRITEV : IORING_OP_READV, fd);
-}
-
-void loop_readv(struct loop *loop, struct loop_op *op, int fd, const struct iovec *iov,
-		unsigned int count, uint64_t offset)
-{
-	prepare_vector(loop, op, fd, iov, count, offset, false);
-}
-
-void loop_writev(struct loop *loop, struct loop_op *op, int fd, const struct iovec *iov,
-		 unsigned int count, uint64_t offset)
-{
-	prepare_vector(loop, op, fd, iov, count, offset, true);
-}
-
-void loop_fdatasync(struct loop *loop, struct loop_op *op, int fd)
-{
-	op->address = 0;
-	op->offset = 0;
-	op->len = 0;
-	op->flags = IORING_FSYNC_DATASYNC;
-	prepare(loop, op, IORING_OP_FSYNC, fd);
-}
-
-void loop_fallocate(struct loop *loop, struct loop_op *op, int fd, int mode, uint64_t offset,
-		    uint64_t len)
-{
-	op->address = len;
-	op->offset = offset;
-	op->len = (uint32_t)mode;
-	op->flags = 0;
-	prepare(loop, op, IORING_OP_FALLOCATE, fd);
-}
-
-void loop_poll(struct loop *loop, struct loop_op *op, int fd, unsigned int events)
-{
-	op->address = 0;
-	op->offset = 0;
-	op->len = 0;
-	op->flags = events;
-	prepare(loop, op, IORING_OP_POLL_ADD, fd);
-}
-
-void loop_cancel(struct loop *loop, struct loop_op *op)
-{
-	if (op->state == OP_IDLE || op->cancelled)
-		return;
-	op->cancelled = true;
-	if (op->state != OP_SUBMITTED)
-		return; /* still in the ready list: never reaches the ring */
-	op->next = loop->cancels;
-	loop->cancels = op;
-}
-
-unsigned int loop_in_flight(const struct loop *loop)
-{
-	return loop->in_flight;
-}
-
-/* --- Registered files --- */
-
-static int16_t *fixed_of(struct loop *loop, int fd)
-{
-	return fd >= 0 && fd < FIXED_FDS ? &loop->fixed[fd] : NULL;
-}
-
-void loop_register_file(struct loop *loop, int fd)
-{
-	int16_t *fixed = fixed_of(loop, fd);
-
-	if (!fixed || *fixed != FIXED_NONE)
-		return;
-	for (unsigned int i = 0; i < FIXED_FILES; i++) {
-		uint64_t bit = UINT64_C(1) << i % 64;
-
-		if (loop->fixed_used[i / 64] & bit)
-			continue;
-		if (io_uring_register_files_update(&loop->ring, i, &fd, 1) != 1)
-			return;
-		loop->fixed_used[i / 64] |= bit;
-		*fixed = (int16_t)i;
-		return;
-	}
-}
-
-void loop_unregister_file(struct loop *loop, int fd)
-{
-	int16_t *fixed = fixed_of(loop, fd);
-	int none = -1;
-	unsigned int index;
-
-	if (!fixed || *fixed == FIXED_NONE)
-		return;
-	index = (unsigned int)*fixed;
-	*fixed = FIXED_NONE;
-	/* If the kernel does not let go of the file, its place stays taken. */
-	if (io_uring_register_files_update(&loop->ring, index, &none, 1) == 1)
-		loop->fixed_used[index / 64] &= ~(UINT64_C(1) << index % 64);
-}
-
-void loop_release_files(struct loop *loop)
-{
-	/* What cannot be let go now goes with the ring. */
-	io_uring_unregister_files(&loop->ring);
-	memset(loop->fixed_used, 0, sizeof(loop->fixed_used));
-	for (unsigned int fd = 0; fd < FIXED_FDS; fd++)
-		loop->fixed[fd] = FIXED_NONE;
-}
 
 /* --- A turn --- */
 
@@ -229,13 +40,13 @@ static struct io_uring_sqe *next_sqe(struct loop *loop)
 
 static void fill_sqe(struct loop *loop, struct io_uring_sqe *sqe, struct loop_op *op)
 {
-	const int16_t *fixed = fixed_of(loop, op->fd);
-	bool registered = fixed && *fixed != FIXED_NONE;
+	int fixed = loop_fixed(loop, op->fd);
+	bool registered = fixed != LOOP_FIXED_NONE;
 
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = op->opcode;
 	sqe->flags = registered ? IOSQE_FIXED_FILE : 0;
-	sqe->fd = registered ? *fixed : op->fd;
+	sqe->fd = registered ? fixed : op->fd;
 	sqe->addr = op->address;
 	sqe->off = op->offset;
 	sqe->len = op->len;
@@ -252,14 +63,14 @@ static bool fill_ring(struct loop *loop, struct op_list *cancelled)
 		struct io_uring_sqe *sqe;
 
 		if (op->cancelled) {
-			list_take(&loop->ready);
-			list_append(cancelled, op);
+			op_list_take(&loop->ready);
+			op_list_append(cancelled, op);
 			continue;
 		}
 		sqe = next_sqe(loop);
 		if (!sqe)
 			return false;
-		list_take(&loop->ready);
+		op_list_take(&loop->ready);
 		op->state = OP_SUBMITTED;
 		fill_sqe(loop, sqe, op);
 	}
@@ -309,7 +120,7 @@ static void call_back(struct loop *loop, struct op_list *cancelled)
 		if (op)
 			complete(loop, op, result);
 	}
-	while ((op = list_take(cancelled)))
+	while ((op = op_list_take(cancelled)))
 		complete(loop, op, -ECANCELED);
 }
 
@@ -363,7 +174,7 @@ static void arm_wake(struct loop *loop)
 	loop->wake.len = sizeof(loop->wake_count);
 	loop->wake.offset = 0;
 	loop->wake.flags = 0;
-	prepare(loop, &loop->wake, IORING_OP_READ, loop->wake_fd);
+	loop_prepare(loop, &loop->wake, IORING_OP_READ, loop->wake_fd);
 }
 
 /* liburing 2.3 declares io_uring_enable_rings(), but its shared library does not have it. */
@@ -390,7 +201,7 @@ int loop_turn(struct loop *loop, bool wait)
 
 	if (rc)
 		return rc;
-	list_init(&cancelled);
+	op_list_init(&cancelled);
 	arm_wake(loop);
 	if (!fill_ring(loop, &cancelled) || cancelled.first || loop->deferred)
 		wait = false;
@@ -462,62 +273,6 @@ void loop_defer(struct loop *loop, struct loop_deferred *deferred)
 	loop->deferred_end = &deferred->next;
 }
 
-/* --- Watches --- */
-
-static void watch_arm(struct loop_watch *watch);
-
-static void watch_polled(struct loop_op *op, int result)
-{
-	struct loop_watch *watch = container_of(op, struct loop_watch, op);
-
-	(void)result;
-	if (watch->active)
-		watch_arm(watch);
-}
-
-static void watch_done(struct loop_op *op, int result)
-{
-	struct loop_watch *watch = container_of(op, struct loop_watch, op);
-
-	if (!watch->active)
-		return;
-	if (result == -EAGAIN) {
-		op->done = watch_polled;
-		loop_poll(watch->loop, op, watch->fd, POLLIN);
-		return;
-	}
-	/* A descriptor that cannot be read at all would be read for ever. */
-	if (result < 0 && result != -EINTR) {
-		watch->active = false;
-		return;
-	}
-	watch_arm(watch);
-	if (result > 0)
-		watch->fired(watch);
-}
-
-static void watch_arm(struct loop_watch *watch)
-{
-	watch->op.done = watch_done;
-	loop_readv(watch->loop, &watch->op, watch->fd, &watch->iov, 1, 0);
-}
-
-void loop_watch(struct loop *loop, struct loop_watch *watch, int eventfd,
-		void (*fired)(struct loop_watch *watch))
-{
-	*watch = (struct loop_watch){ .loop = loop, .fd = eventfd, .active = true, .fired = fired };
-	watch->iov = (struct iovec){ &watch->count, sizeof(watch->count) };
-	watch_arm(watch);
-}
-
-void loop_unwatch(struct loop_watch *watch)
-{
-	if (!watch->active)
-		return;
-	watch->active = false;
-	loop_cancel(watch->loop, &watch->op);
-}
-
 /* --- Life --- */
 
 /* Kernels before 6.1 know fewer of the flags; they only make things faster. */
@@ -559,11 +314,9 @@ struct loop *loop_create(unsigned int depth)
 	rc = init_ring(&loop->ring, depth);
 	if (rc)
 		goto close_wake;
-	io_uring_register_files_sparse(&loop->ring, FIXED_FILES);
-	for (unsigned int i = 0; i < FIXED_FDS; i++)
-		loop->fixed[i] = FIXED_NONE;
+	loop_reserve_files(loop);
 	pthread_mutex_init(&loop->lock, NULL);
-	list_init(&loop->ready);
+	op_list_init(&loop->ready);
 	loop->deferred_end = &loop->deferred;
 	loop->calls_end = &loop->calls;
 	return loop;

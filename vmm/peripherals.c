@@ -2,12 +2,9 @@
 #include "vmm/peripherals.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "devices/base.h"
-#include "devices/chardev.h"
 #include "devices/cmos.h"
 #include "devices/edu.h"
 #include "devices/log.h"
@@ -20,17 +17,8 @@
 #include "vmm/layout.h"
 #include "vmm/passthrough.h"
 #include "vmm/report.h"
-#include "vmm/terminal.h"
+#include "vmm/stream.h"
 #include "vmm/vm.h"
-
-/* How long the last output may take, when whoever reads it has stopped reading. */
-#define FLUSH_MS 2000
-
-/* A stream of the configuration, opened. */
-struct stream {
-	struct chardev *chardev; /* NULL: off */
-	int file;		 /* ours to close, or -1 */
-};
 
 /* What a host call has to say about what the user asked for. */
 #define ERROR_SIZE 512
@@ -47,7 +35,6 @@ struct net {
 
 struct peripherals {
 	struct machine *machine;
-	struct terminal_escape escape;
 	struct stream serial_stream, console_stream;
 	struct serial serial;
 	struct cmos cmos;
@@ -67,64 +54,13 @@ struct peripherals {
 	struct virtio_device *virtio[CONFIG_DISKS + CONFIG_NETS + 2];
 };
 
-/* --- Streams --- */
-
-static const char help[] = "\r\nnidus: Ctrl-A x ends the VM, Ctrl-A Ctrl-A sends a Ctrl-A\r\n";
-
-/* Watches what the user types for the way out. */
-static bool typed(void *context, uint8_t byte)
+/* A device's create() has failed: says so. Returns its error, from errno. */
+static int not_made(const char *name)
 {
-	struct peripherals *p = context;
+	int rc = -errno;
 
-	switch (terminal_key(&p->escape, byte)) {
-	case TERMINAL_PASS:
-		return false;
-	case TERMINAL_QUIT:
-		machine_end(p->machine, MACHINE_STOPPED, 0);
-		return true;
-	case TERMINAL_HELP:
-		if (write(STDERR_FILENO, help, sizeof(help) - 1) < 0)
-			log_debug(SERIAL, "help was not shown");
-		return true;
-	case TERMINAL_EAT:
-		break;
-	}
-	return true;
-}
-
-static int stream_open(struct peripherals *p, struct stream *stream,
-		       const struct stream_config *config)
-{
-	bool stdio = config->kind == STREAM_STDIO;
-
-	stream->file = -1;
-	if (config->kind == STREAM_OFF)
-		return 0;
-	if (config->kind == STREAM_FILE) {
-		stream->file = open(config->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-		if (stream->file < 0) {
-			log_error(SERIAL, "%s: cannot be opened for writing: %s", config->path,
-				  strerror(errno));
-			return -errno;
-		}
-	}
-	stream->chardev = chardev_create(p->machine->loop, stdio ? STDIN_FILENO : -1,
-					 stdio ? STDOUT_FILENO : stream->file);
-	if (!stream->chardev)
-		return -ENOMEM;
-	if (stdio && isatty(STDIN_FILENO))
-		chardev_set_filter(stream->chardev, typed, p);
-	return 0;
-}
-
-static void stream_close(struct stream *stream)
-{
-	if (stream->chardev)
-		chardev_destroy(stream->chardev);
-	if (stream->file >= 0)
-		close(stream->file);
-	stream->chardev = NULL;
-	stream->file = -1;
+	log_error(VMM, "%s: cannot be made: %s", name, strerror(-rc));
+	return rc;
 }
 
 /* --- Disks --- */
@@ -149,8 +85,7 @@ static int disk_create(struct peripherals *p, unsigned int index)
 	disk->blk = virtio_blk_create(&p->machine->pci, p->machine->loop, name, &disk->image,
 				      config->queues, config->serial ? config->serial : serial);
 	if (!disk->blk) {
-		rc = -errno;
-		log_error(BLK, "%s: %s", name, strerror(errno));
+		rc = not_made(name);
 		virtio_blk_close(&disk->image);
 		return rc;
 	}
@@ -200,8 +135,7 @@ static int net_create(struct peripherals *p, unsigned int index)
 	snprintf(name, sizeof(name), "net%u", index);
 	net->net = virtio_net_create(&p->machine->pci, p->machine->loop, name, &net->tap, mac);
 	if (!net->net) {
-		rc = -errno;
-		log_error(NET, "%s: %s", name, strerror(errno));
+		rc = not_made(name);
 		virtio_net_close(&net->tap);
 		return rc;
 	}
@@ -219,7 +153,7 @@ static int console_create(struct peripherals *p)
 	p->console = virtio_console_create(&p->machine->pci, p->machine->loop, "console",
 					   p->console_stream.chardev);
 	if (!p->console)
-		return -errno;
+		return not_made("console");
 	p->virtio[p->virtio_count++] = virtio_console_device(p->console);
 	return 0;
 }
@@ -230,7 +164,7 @@ static int rng_create(struct peripherals *p)
 		return 0;
 	p->rng = virtio_rng_create(&p->machine->pci, p->machine->loop, "rng");
 	if (!p->rng)
-		return -errno;
+		return not_made("rng");
 	p->virtio[p->virtio_count++] = virtio_rng_device(p->rng);
 	return 0;
 }
@@ -244,12 +178,8 @@ static int sdma_make(struct peripherals *p, unsigned int index)
 
 	snprintf(name, sizeof(name), "sdma%u", index);
 	p->sdma[index] = sdma_create(&p->machine->pci, p->machine->loop, name, queues);
-	if (!p->sdma[index]) {
-		int rc = -errno;
-
-		log_error(VMM, "%s: %s", name, strerror(errno));
-		return rc;
-	}
+	if (!p->sdma[index])
+		return not_made(name);
 	p->sdma_count++;
 	return 0;
 }
@@ -261,12 +191,8 @@ static int edu_make(struct peripherals *p, unsigned int index)
 
 	snprintf(name, sizeof(name), "edu%u", index);
 	p->edu[index] = edu_create(&p->machine->pci, p->machine->loop, name, dma_mask);
-	if (!p->edu[index]) {
-		int rc = -errno;
-
-		log_error(VMM, "%s: %s", name, strerror(errno));
-		return rc;
-	}
+	if (!p->edu[index])
+		return not_made(name);
 	p->edu_count++;
 	return 0;
 }
@@ -296,9 +222,9 @@ int peripherals_create(struct machine *machine)
 	p->machine = machine;
 	machine->peripherals = p;
 	p->serial_stream.file = p->console_stream.file = -1;
-	rc = stream_open(p, &p->serial_stream, &config->serial);
+	rc = stream_open(&p->serial_stream, machine, &config->serial);
 	if (!rc)
-		rc = stream_open(p, &p->console_stream, &config->console);
+		rc = stream_open(&p->console_stream, machine, &config->console);
 	if (!rc)
 		rc = create_platform(p);
 	for (unsigned int i = 0; i < config->disk_count && !rc; i++)
@@ -347,15 +273,6 @@ void peripherals_destroy(struct machine *machine)
 	cmos_destroy(&p->cmos);
 	free(p);
 	machine->peripherals = NULL;
-}
-
-static void stream_finish(struct stream *stream)
-{
-	if (!stream->chardev)
-		return;
-	chardev_stop(stream->chardev);
-	if (chardev_flush(stream->chardev, FLUSH_MS))
-		log_warn(SERIAL, "the guest's last output was not taken and is lost");
 }
 
 void peripherals_quiesce(struct machine *machine)
