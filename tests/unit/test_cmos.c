@@ -134,14 +134,13 @@ static void test_garbage(void **state)
 	}
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_memory_size, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_calendar, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_set, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
+		TEST(test_memory_size), TEST(test_calendar), TEST(test_modes),
+		TEST(test_set),		TEST(test_garbage),
 	};
 
 	return cmocka_run_group_tests_name("cmos", tests, NULL, NULL);

@@ -248,14 +248,13 @@ static void test_random(void **state)
 	assert_true(hits > 500);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tags, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_invalidate, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_entries, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		TEST(test_sizes),   TEST(test_tags),   TEST(test_invalidate),
+		TEST(test_entries), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

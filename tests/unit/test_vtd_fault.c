@@ -445,25 +445,27 @@ static void test_trace(void **state)
 	vtd_trace(f->unit, f->device[0].requester, NULL, NULL);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reasons_are_sorted_and_complete),
 		cmocka_unit_test(test_reason_codes),
 		cmocka_unit_test(test_reason_rules),
-		cmocka_unit_test_setup_teardown(test_layout, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_interrupt_remapping_index, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_write_one_to_clear, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_collapse, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_overflow, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_index_of_the_first_pending, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_one_interrupt_until_serviced, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_queue_errors, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_masked, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_pending_goes_with_its_causes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_events, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_trace, setup, teardown),
+		TEST(test_layout),
+		TEST(test_interrupt_remapping_index),
+		TEST(test_write_one_to_clear),
+		TEST(test_collapse),
+		TEST(test_overflow),
+		TEST(test_index_of_the_first_pending),
+		TEST(test_one_interrupt_until_serviced),
+		TEST(test_queue_errors),
+		TEST(test_masked),
+		TEST(test_pending_goes_with_its_causes),
+		TEST(test_events),
+		TEST(test_reset),
+		TEST(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,45 +99,41 @@ static uint64_t identity(struct world *w)
 
 /* --- The guest's commands --- */
 
+/* The first word of what concerns @pasid (0 also where there is no such field) of domain @did. */
+static uint64_t desc(enum vtd_desc_type type, unsigned int granularity, uint16_t did,
+		     uint32_t pasid)
+{
+	return type | vtd_put(granularity, VTD_DESC_G) | vtd_put(did, VTD_DESC_DID) |
+	       vtd_put(pasid, VTD_DESC_PASID);
+}
+
 static void pasid_cache(struct world *w, unsigned int granularity, uint16_t did, uint32_t pasid)
 {
-	vtd_fixture_submit(&w->f,
-			   VTD_DESC_PASID_CACHE | vtd_put(granularity, VTD_DESC_G) |
-				   vtd_put(did, VTD_DESC_DID) | vtd_put(pasid, VTD_DESC_PASID),
-			   0);
+	vtd_fixture_submit(&w->f, desc(VTD_DESC_PASID_CACHE, granularity, did, pasid), 0);
 }
 
 static void context_cache(struct world *w, unsigned int granularity, uint16_t did, uint16_t source)
 {
-	vtd_fixture_submit(&w->f,
-			   VTD_DESC_CONTEXT | vtd_put(granularity, VTD_DESC_G) |
-				   vtd_put(did, VTD_DESC_DID) | vtd_put(source, VTD_CONTEXT_SID),
-			   0);
+	uint64_t who = vtd_put(source, VTD_CONTEXT_SID);
+
+	vtd_fixture_submit(&w->f, desc(VTD_DESC_CONTEXT, granularity, did, 0) | who, 0);
 }
 
 static void pasid_iotlb(struct world *w, uint16_t did, uint32_t pasid, uint64_t address,
 			unsigned int order)
 {
-	vtd_fixture_submit(&w->f,
-			   VTD_DESC_PASID_IOTLB | vtd_put(VTD_PASID_IOTLB_PAGE, VTD_DESC_G) |
-				   vtd_put(did, VTD_DESC_DID) | vtd_put(pasid, VTD_DESC_PASID),
+	vtd_fixture_submit(&w->f, desc(VTD_DESC_PASID_IOTLB, VTD_PASID_IOTLB_PAGE, did, pasid),
 			   address | vtd_put(order, VTD_ADDR1_AM));
 }
 
 static void pasid_iotlb_all(struct world *w, uint16_t did, uint32_t pasid)
 {
-	vtd_fixture_submit(&w->f,
-			   VTD_DESC_PASID_IOTLB | vtd_put(VTD_PASID_IOTLB_PASID, VTD_DESC_G) |
-				   vtd_put(did, VTD_DESC_DID) | vtd_put(pasid, VTD_DESC_PASID),
-			   0);
+	vtd_fixture_submit(&w->f, desc(VTD_DESC_PASID_IOTLB, VTD_PASID_IOTLB_PASID, did, pasid), 0);
 }
 
 static void iotlb(struct world *w, unsigned int granularity, uint16_t did, uint64_t address)
 {
-	vtd_fixture_submit(&w->f,
-			   VTD_DESC_IOTLB | vtd_put(granularity, VTD_DESC_G) |
-				   vtd_put(did, VTD_DESC_DID),
-			   address);
+	vtd_fixture_submit(&w->f, desc(VTD_DESC_IOTLB, granularity, did, 0), address);
 }
 
 /* What Linux sends for a new or changed entry when CAP.CM is set. */
@@ -1121,47 +1117,45 @@ static void test_halt(void **state)
 	assert_int_not_equal(vtd_fixture_read64(&w->f, VTD_IQH), 4096 - 32);
 }
 
+#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_translation_off_is_identity, setup_off,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_what_is_bound, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_translations, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_one_domain_for_all_pasids, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_domain_id_of_the_entry_changes, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_unchanged_entries_stay, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_scopes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_function_mask, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_invalid_entries_are_not_bound, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_pasids_beyond_the_device, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bind_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nth_bind_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_replace_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bind_of_requests_without_pasid_fails, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_bind_fails_silently, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unbind_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bind_over_a_stale_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nothing_before_the_wait, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_which_bindings, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_merging, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_too_many_ranges, setup, teardown),
+		TEST(test_translation_off_is_identity, setup_off),
+		TEST(test_what_is_bound, setup),
+		TEST(test_translations, setup),
+		TEST(test_one_domain_for_all_pasids, setup),
+		TEST(test_domain_id_of_the_entry_changes, setup),
+		TEST(test_unchanged_entries_stay, setup),
+		TEST(test_scopes, setup),
+		TEST(test_function_mask, setup),
+		TEST(test_invalid_entries_are_not_bound, setup),
+		TEST(test_pasids_beyond_the_device, setup),
+		TEST(test_reset, setup),
+		TEST(test_bind_fails, setup),
+		TEST(test_nth_bind_fails, setup),
+		TEST(test_replace_fails, setup),
+		TEST(test_bind_of_requests_without_pasid_fails, setup),
+		TEST(test_bind_fails_silently, setup),
+		TEST(test_unbind_fails, setup),
+		TEST(test_bind_over_a_stale_one, setup),
+		TEST(test_too_many, setup),
+		TEST(test_nothing_before_the_wait, setup),
+		TEST(test_which_bindings, setup),
+		TEST(test_merging, setup),
+		TEST(test_too_many_ranges, setup),
 		cmocka_unit_test(test_ranges_at_the_ends),
-		cmocka_unit_test_setup_teardown(test_requests_without_pasid, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_legacy, setup_off, teardown),
-		cmocka_unit_test_setup_teardown(test_invalidation_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_first_error, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_dropped_invalidation_is_seen, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_page_requests, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_trace, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_halt, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_set_host, setup_off, teardown),
-		cmocka_unit_test_setup_teardown(test_set_host_fails, setup_off, teardown),
+		TEST(test_requests_without_pasid, setup),
+		TEST(test_legacy, setup_off),
+		TEST(test_invalidation_fails, setup),
+		TEST(test_first_error, setup),
+		TEST(test_dropped_invalidation_is_seen, setup),
+		TEST(test_page_requests, setup),
+		TEST(test_trace, setup),
+		TEST(test_halt, setup),
+		TEST(test_set_host, setup_off),
+		TEST(test_set_host_fails, setup_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -686,32 +686,33 @@ static void test_trace(void **state)
 	assert_non_null(strstr(lines, "page request: group 18 pasid 0x12345 refused: failure\n"));
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_descriptor, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_without_pasid, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_queue_wraps, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_responses, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_counted_by_pasid, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_responses_that_nobody_waits_for, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stop_marker_has_no_answer, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_admission, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_pasid_table_has_no_say, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_translation_or_feature_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_overflow, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_outstanding_is_bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_event, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_event_of_overflow, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_event_settles, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_registers, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_queue_that_is_not_in_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_offsets_beyond_the_queue, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_trace, setup, teardown),
+		TEST(test_descriptor),
+		TEST(test_without_pasid),
+		TEST(test_queue_wraps),
+		TEST(test_responses),
+		TEST(test_counted_by_pasid),
+		TEST(test_responses_that_nobody_waits_for),
+		TEST(test_groups),
+		TEST(test_stop_marker_has_no_answer),
+		TEST(test_forget),
+		TEST(test_admission),
+		TEST(test_pasid_table_has_no_say),
+		TEST(test_translation_or_feature_off),
+		TEST(test_overflow),
+		TEST(test_outstanding_is_bounded),
+		TEST(test_event),
+		TEST(test_event_of_overflow),
+		TEST(test_event_settles),
+		TEST(test_registers),
+		TEST(test_queue_that_is_not_in_memory),
+		TEST(test_offsets_beyond_the_queue),
+		TEST(test_threads),
+		TEST(test_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

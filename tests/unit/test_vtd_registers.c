@@ -411,21 +411,23 @@ static void test_all_pasids(void **state)
 	assert_int_equal(allocate_pasid(), vtd_put(17, VTD_VCRSP_RSLT));
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_halves, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_pairs, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_nonsense, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_holes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_commands, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_root, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_iqa_locked, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_by_register, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_virtual_commands, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_all_pasids, set_up, tear_down),
+		TEST(test_kept),
+		TEST(test_halves),
+		TEST(test_pairs),
+		TEST(test_nonsense),
+		TEST(test_holes),
+		TEST(test_absent),
+		TEST(test_commands),
+		TEST(test_root),
+		TEST(test_iqa_locked),
+		TEST(test_by_register),
+		TEST(test_virtual_commands),
+		TEST(test_all_pasids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
