@@ -6,13 +6,13 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "devices/base.h"
+#include "devices/failure.h"
 #include "devices/virtio_blk.h"
 
 #define SECTOR 512
@@ -24,25 +24,6 @@
 #define BUSY_PAUSE  20 /* milliseconds */
 #define BLOCK_GUESS 4096
 #define BLOCK_MAX   (64 * KIB)
-
-struct failure {
-	char *text;
-	size_t size;
-	char name[256]; /* of the image */
-};
-
-__attribute__((format(printf, 3, 4))) static int fail(const struct failure *failure, int error,
-						      const char *format, ...)
-{
-	int n = snprintf(failure->text, failure->size, "disk %s: ", failure->name);
-	va_list args;
-
-	va_start(args, format);
-	if (n >= 0 && (size_t)n < failure->size)
-		vsnprintf(failure->text + n, failure->size - (size_t)n, format, args);
-	va_end(args);
-	return error;
-}
 
 static const char *open_remedy(int error)
 {
@@ -80,15 +61,15 @@ static int open_path(struct virtio_blk_image *image, const struct virtio_blk_opt
 			break;
 	}
 	if (image->fd < 0)
-		return fail(failure, -errno, "cannot be opened for %s: %s; %s",
-			    options->readonly ? "reading" : "writing", strerror(errno),
-			    open_remedy(errno));
+		return failed(failure, -errno, "cannot be opened for %s: %s; %s",
+			      options->readonly ? "reading" : "writing", strerror(errno),
+			      open_remedy(errno));
 	if (!options->direct)
 		return 0;
 	image->cached_fd = open(options->path, flags & ~(O_DIRECT | O_EXCL));
 	if (image->cached_fd < 0)
-		return fail(failure, -errno, "cannot be opened a second time: %s; %s",
-			    strerror(errno), open_remedy(errno));
+		return failed(failure, -errno, "cannot be opened a second time: %s; %s",
+			      strerror(errno), open_remedy(errno));
 	return 0;
 }
 
@@ -99,13 +80,14 @@ static int adopt_fd(struct virtio_blk_image *image, const struct virtio_blk_opti
 	char path[32];
 
 	if (flags < 0)
-		return fail(failure, -errno, "is not open: %s; pass an open file", strerror(errno));
+		return failed(failure, -errno, "is not open: %s; pass an open file",
+			      strerror(errno));
 	if ((flags & O_ACCMODE) == O_WRONLY ||
 	    (!options->readonly && (flags & O_ACCMODE) != O_RDWR))
-		return fail(failure, -EACCES, "is not open for %s; open it so, or add ro",
-			    options->readonly ? "reading" : "reading and writing");
+		return failed(failure, -EACCES, "is not open for %s; open it so, or add ro",
+			      options->readonly ? "reading" : "reading and writing");
 	if (flags & O_APPEND)
-		return fail(failure, -EINVAL, "is open for appending; open it without O_APPEND");
+		return failed(failure, -EINVAL, "is open for appending; open it without O_APPEND");
 	image->fd = options->fd;
 	if (!options->direct && !(flags & O_DIRECT))
 		return 0;
@@ -113,11 +95,12 @@ static int adopt_fd(struct virtio_blk_image *image, const struct virtio_blk_opti
 	image->cached_fd = open(path, (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC |
 					      O_NOCTTY | O_NONBLOCK);
 	if (image->cached_fd < 0)
-		return fail(failure, -errno, "cannot be opened a second time: %s; leave out direct",
-			    strerror(errno));
+		return failed(failure, -errno,
+			      "cannot be opened a second time: %s; leave out direct",
+			      strerror(errno));
 	if (fcntl(image->fd, F_SETFL, flags | O_DIRECT))
-		return fail(failure, -errno, "does not know O_DIRECT: %s; leave out direct",
-			    strerror(errno));
+		return failed(failure, -errno, "does not know O_DIRECT: %s; leave out direct",
+			      strerror(errno));
 	return 0;
 }
 
@@ -142,15 +125,15 @@ static int lock_image(struct virtio_blk_image *image, const struct failure *fail
 			poll(NULL, 0, BUSY_PAUSE);
 		rc = fcntl(image->fd, F_OFD_SETLK, &lock);
 		if (rc && errno != EAGAIN && errno != EACCES)
-			return fail(failure, -errno,
-				    "cannot be locked: %s; use a file system that has locks",
-				    strerror(errno));
+			return failed(failure, -errno,
+				      "cannot be locked: %s; use a file system that has locks",
+				      strerror(errno));
 	}
 	if (!rc)
 		return 0;
-	return fail(failure, -EBUSY, "%s; %s",
-		    image->readonly ? "another process writes it" : "another process uses it",
-		    image->readonly ? "stop that one" : "stop that one, or add ro to both");
+	return failed(failure, -EBUSY, "%s; %s",
+		      image->readonly ? "another process writes it" : "another process uses it",
+		      image->readonly ? "stop that one" : "stop that one, or add ro to both");
 }
 
 /* What O_DIRECT asks for; Linux 6.1 and newer tell, for others there is a safe guess. */
@@ -177,18 +160,18 @@ static int measure(struct virtio_blk_image *image, const struct failure *failure
 	int sector;
 
 	if (fstat(image->fd, &st))
-		return fail(failure, -errno, "cannot be examined: %s", strerror(errno));
+		return failed(failure, -errno, "cannot be examined: %s", strerror(errno));
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return fail(failure, -EINVAL,
-			    "is neither a file nor a block device; give a raw image");
+		return failed(failure, -EINVAL,
+			      "is neither a file nor a block device; give a raw image");
 	bytes = (uint64_t)st.st_size;
 	image->logical_block = SECTOR;
 	image->memory_align = 1;
 	image->physical_block = (uint32_t)st.st_blksize;
 	if (S_ISBLK(st.st_mode)) {
 		if (ioctl(image->fd, BLKGETSIZE64, &bytes) || ioctl(image->fd, BLKSSZGET, &sector))
-			return fail(failure, -errno, "does not tell its size: %s; is it ready?",
-				    strerror(errno));
+			return failed(failure, -errno, "does not tell its size: %s; is it ready?",
+				      strerror(errno));
 		image->logical_block = (uint32_t)sector;
 		if (!ioctl(image->fd, BLKPBSZGET, &sector))
 			image->physical_block = (uint32_t)sector;
@@ -196,10 +179,10 @@ static int measure(struct virtio_blk_image *image, const struct failure *failure
 	if (image->cached_fd >= 0)
 		direct_alignment(image, &st);
 	if (!bytes || bytes % SECTOR)
-		return fail(failure, -EINVAL,
-			    "has %llu bytes, which is no positive multiple of 512; round it up: "
-			    "truncate -s %%512",
-			    (unsigned long long)bytes);
+		return failed(failure, -EINVAL,
+			      "has %llu bytes, which is no positive multiple of 512; round it up: "
+			      "truncate -s %%512",
+			      (unsigned long long)bytes);
 	image->sectors = bytes / SECTOR;
 	if (!is_power_of_two(image->logical_block) || image->logical_block > BLOCK_MAX ||
 	    bytes % image->logical_block)
@@ -213,7 +196,7 @@ static int measure(struct virtio_blk_image *image, const struct failure *failure
 int virtio_blk_open(struct virtio_blk_image *image, const struct virtio_blk_options *options,
 		    char *error, size_t error_size)
 {
-	struct failure failure = { .text = error, .size = error_size };
+	struct failure failure = { .text = error, .size = error_size, .kind = "disk" };
 	int rc;
 
 	*image = (struct virtio_blk_image){ .fd = -1,
@@ -226,7 +209,7 @@ int virtio_blk_open(struct virtio_blk_image *image, const struct virtio_blk_opti
 	rc = options->path ? open_path(image, options, &failure)
 			   : adopt_fd(image, options, &failure);
 	if (!rc && (clear_nonblock(image->fd) || clear_nonblock(image->cached_fd)))
-		rc = fail(&failure, -errno, "cannot be set to blocking: %s", strerror(errno));
+		rc = failed(&failure, -errno, "cannot be set to blocking: %s", strerror(errno));
 	if (!rc)
 		rc = measure(image, &failure);
 	if (!rc)

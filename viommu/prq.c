@@ -289,52 +289,32 @@ void vtd_prq_drain(struct vtd_unit *unit)
 
 /* --- The guest's accesses --- */
 
-static uint64_t read_register(struct vtd_unit *unit, const uint64_t *at)
+static uint64_t *pq_register(struct vtd_unit *unit, unsigned int reg)
+{
+	return reg == VTD_PQH	? &unit->prq.head
+	       : reg == VTD_PQT ? &unit->prq.tail
+				: &unit->prq.address;
+}
+
+uint64_t vtd_pq_read(struct vtd_unit *unit, unsigned int reg)
 {
 	uint64_t value;
 
 	pthread_mutex_lock(&unit->prq.lock);
-	value = *at;
+	value = *pq_register(unit, reg);
 	pthread_mutex_unlock(&unit->prq.lock);
 	return value;
 }
 
-static void write_register(struct vtd_unit *unit, uint64_t *at, uint64_t value)
+void vtd_pq_write(struct vtd_unit *unit, unsigned int reg, uint64_t value, uint64_t mask)
 {
+	uint64_t address = (VTD_PQA_PQA & ~vtd_beyond_host(unit)) | VTD_PQA_PQS;
+	uint64_t *at = pq_register(unit, reg);
+
+	mask &= reg == VTD_PQA ? address : VTD_PQ_OFFSET;
 	pthread_mutex_lock(&unit->prq.lock);
-	*at = value;
+	*at = (*at & ~mask) | (value & mask);
 	pthread_mutex_unlock(&unit->prq.lock);
-}
-
-uint64_t vtd_pqh_read(struct vtd_unit *unit)
-{
-	return read_register(unit, &unit->prq.head);
-}
-
-void vtd_pqh_write(struct vtd_unit *unit, uint64_t value)
-{
-	write_register(unit, &unit->prq.head, value & VTD_PQ_OFFSET);
-}
-
-uint64_t vtd_pqt_read(struct vtd_unit *unit)
-{
-	return read_register(unit, &unit->prq.tail);
-}
-
-void vtd_pqt_write(struct vtd_unit *unit, uint64_t value)
-{
-	write_register(unit, &unit->prq.tail, value & VTD_PQ_OFFSET);
-}
-
-uint64_t vtd_pqa_read(struct vtd_unit *unit)
-{
-	return read_register(unit, &unit->prq.address);
-}
-
-void vtd_pqa_write(struct vtd_unit *unit, uint64_t value)
-{
-	write_register(unit, &unit->prq.address,
-		       value & ((VTD_PQA_PQA & ~vtd_beyond_host(unit)) | VTD_PQA_PQS));
 }
 
 uint32_t vtd_prs_read(struct vtd_unit *unit)

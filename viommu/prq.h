@@ -39,12 +39,9 @@ void vtd_prq_destroy(struct vtd_unit *unit);
 void vtd_prq_reset(struct vtd_unit *unit);
 
 /* The guest's accesses; take prq.lock. */
-uint64_t vtd_pqh_read(struct vtd_unit *unit);
-void vtd_pqh_write(struct vtd_unit *unit, uint64_t value);
-uint64_t vtd_pqt_read(struct vtd_unit *unit);
-void vtd_pqt_write(struct vtd_unit *unit, uint64_t value);
-uint64_t vtd_pqa_read(struct vtd_unit *unit);
-void vtd_pqa_write(struct vtd_unit *unit, uint64_t value);
+/* @reg is VTD_PQH, VTD_PQT or VTD_PQA; of @value, the bits in @mask are written. */
+uint64_t vtd_pq_read(struct vtd_unit *unit, unsigned int reg);
+void vtd_pq_write(struct vtd_unit *unit, unsigned int reg, uint64_t value, uint64_t mask);
 uint32_t vtd_prs_read(struct vtd_unit *unit);
 void vtd_prs_write(struct vtd_unit *unit, uint32_t value);
 

@@ -192,45 +192,6 @@ static void write_ics(struct vtd_unit *unit, unsigned int arg, uint64_t value, u
 
 /* --- Page request queue --- */
 
-static uint64_t read_pqh(struct vtd_unit *unit, unsigned int arg)
-{
-	(void)arg;
-	return vtd_pqh_read(unit);
-}
-
-static void write_pqh(struct vtd_unit *unit, unsigned int arg, uint64_t value, uint64_t mask)
-{
-	(void)arg;
-	if (mask & VTD_PQ_OFFSET)
-		vtd_pqh_write(unit, value & VTD_PQ_OFFSET);
-}
-
-static uint64_t read_pqt(struct vtd_unit *unit, unsigned int arg)
-{
-	(void)arg;
-	return vtd_pqt_read(unit);
-}
-
-static void write_pqt(struct vtd_unit *unit, unsigned int arg, uint64_t value, uint64_t mask)
-{
-	(void)arg;
-	if (mask & VTD_PQ_OFFSET)
-		vtd_pqt_write(unit, value & VTD_PQ_OFFSET);
-}
-
-static uint64_t read_pqa(struct vtd_unit *unit, unsigned int arg)
-{
-	(void)arg;
-	return vtd_pqa_read(unit);
-}
-
-static void write_pqa(struct vtd_unit *unit, unsigned int arg, uint64_t value, uint64_t mask)
-{
-	(void)arg;
-	vtd_pqa_write(unit, merge(vtd_pqa_read(unit), value, mask) & (VTD_PQA_PQA | VTD_PQA_PQS) &
-				    ~vtd_beyond_host(unit));
-}
-
 static uint64_t read_prs(struct vtd_unit *unit, unsigned int arg)
 {
 	(void)arg;
@@ -291,9 +252,9 @@ static const struct row rows[] = {
 	{ VTD_IEUADDR, 4, 1, 0, VTD_ECAP_QI, read_event, write_event, QUEUE_EVENT + 3 },
 	{ VTD_IQERCD, 8, 1, 0, VTD_ECAP_QI, read_field, NULL, FIELD(queue.error) },
 	{ VTD_IRTA, 8, 1, 0, VTD_ECAP_IR, read_field, write_irta, FIELD(reg.irta) },
-	{ VTD_PQH, 8, 1, 0, VTD_ECAP_PRS, read_pqh, write_pqh, 0 },
-	{ VTD_PQT, 8, 1, 0, VTD_ECAP_PRS, read_pqt, write_pqt, 0 },
-	{ VTD_PQA, 8, 1, 0, VTD_ECAP_PRS, read_pqa, write_pqa, 0 },
+	{ VTD_PQH, 8, 1, 0, VTD_ECAP_PRS, vtd_pq_read, vtd_pq_write, VTD_PQH },
+	{ VTD_PQT, 8, 1, 0, VTD_ECAP_PRS, vtd_pq_read, vtd_pq_write, VTD_PQT },
+	{ VTD_PQA, 8, 1, 0, VTD_ECAP_PRS, vtd_pq_read, vtd_pq_write, VTD_PQA },
 	{ VTD_PRS, 4, 1, 0, VTD_ECAP_PRS, read_prs, write_prs, 0 },
 	{ VTD_PECTL, 4, 1, 0, VTD_ECAP_PRS, read_event, write_event, PAGE_EVENT },
 	{ VTD_PEDATA, 4, 1, 0, VTD_ECAP_PRS, read_event, write_event, PAGE_EVENT + 1 },

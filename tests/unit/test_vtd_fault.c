@@ -425,11 +425,6 @@ static void test_reset(void **state)
 	assert_true(pending(f, 0));
 }
 
-static void keep_line(void *context, const char *line)
-{
-	strncat(context, line, 255);
-}
-
 static void test_trace(void **state)
 {
 	struct vtd_fixture *f = *state;
@@ -437,7 +432,7 @@ static void test_trace(void **state)
 	char lines[1024] = "";
 
 	fault.pasid = 0x42;
-	vtd_trace(f->unit, f->device[0].requester, keep_line, lines);
+	vtd_trace(f->unit, f->device[0].requester, vtd_fixture_keep_line, lines);
 	vtd_fault_record(f->unit, &fault);
 	vtd_fault_record(f->unit, &fault);
 	assert_non_null(strstr(lines, "SGN.6: write at 0x5000 pasid 0x42"));

@@ -1014,18 +1014,12 @@ static void test_page_requests(void **state)
 	assert_int_equal(w->host.response[2].code, VTD_RESPONSE_FAILURE);
 }
 
-static void keep_line(void *context, const char *line)
-{
-	strncat(context, line, 255);
-	strcat(context, "\n");
-}
-
 static void test_trace(void **state)
 {
 	struct world *w = *state;
 	char lines[2048] = "";
 
-	vtd_trace(w->f.unit, w->host.requester, keep_line, lines);
+	vtd_trace(w->f.unit, w->host.requester, vtd_fixture_keep_line, lines);
 	set_entry(w, PASID, VTD_PGTT_FS, 1, vtd_fixture_page(&w->f), 0);
 	set_entry(w, RID_PASID, VTD_PGTT_PT, 1, 0, 0);
 	pasid_cache(w, VTD_PASID_CACHE_GLOBAL, 0, 0);

@@ -22,6 +22,11 @@ struct world {
 	uint64_t context, directory, table, queue;
 };
 
+static void pq_write(struct vtd_unit *unit, unsigned int reg, uint64_t value)
+{
+	vtd_pq_write(unit, reg, value, UINT64_MAX);
+}
+
 /* Scalable mode: SOURCE and OTHER share a PASID directory with one entry, for PASID. */
 static void build_tables(struct world *w)
 {
@@ -55,7 +60,7 @@ static int setup(void **state)
 	w.other = vtd_fixture_attach(&w.f, OTHER);
 	build_tables(&w);
 	w.queue = vtd_fixture_page(&w.f);
-	vtd_pqa_write(w.f.unit, w.queue);
+	pq_write(w.f.unit, VTD_PQA, w.queue);
 	vtd_event_write(w.f.unit, VTD_EVENT_PAGE_REQUEST, 1, 0x51);
 	vtd_event_write(w.f.unit, VTD_EVENT_PAGE_REQUEST, 0, 0);
 	*state = &w;
@@ -146,7 +151,7 @@ static void test_descriptor(void **state)
 		request.private_data[0] = 0x1111;
 		request.private_data[1] = 0x2222;
 		assert_int_equal(vtd_page_request(w->f.unit, &request), 0);
-		assert_int_equal(vtd_pqt_read(w->f.unit), (i + 1) * 32);
+		assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQT), (i + 1) * 32);
 		assert_int_equal(vtd_fixture_load(&w->f, w->queue + i * 32), row[i].word[0]);
 		assert_int_equal(vtd_fixture_load(&w->f, w->queue + i * 32 + 8), row[i].word[1]);
 		assert_int_equal(vtd_fixture_load(&w->f, w->queue + i * 32 + 16),
@@ -180,11 +185,11 @@ static void test_queue_wraps(void **state)
 
 	for (unsigned int i = 0; i < 3 * SLOTS; i++) {
 		assert_int_equal(send_group(w, i & 511), 0);
-		assert_int_equal(vtd_pqt_read(w->f.unit), (i + 1) % SLOTS * 32);
+		assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQT), (i + 1) % SLOTS * 32);
 		assert_int_equal(vtd_get(vtd_fixture_load(&w->f, w->queue + i % SLOTS * 32 + 8),
 					 VTD_PAGE1_PRGI),
 				 i & 511);
-		vtd_pqh_write(w->f.unit, vtd_pqt_read(w->f.unit));
+		pq_write(w->f.unit, VTD_PQH, vtd_pq_read(w->f.unit, VTD_PQT));
 		respond(w, i & 511, 0);
 	}
 	assert_int_equal(w->device->responses, 3 * SLOTS);
@@ -274,7 +279,7 @@ static void test_groups(void **state)
 	assert_int_equal(vtd_page_request(w->f.unit, &request), 0);
 	respond(w, 5, 0);
 	assert_int_equal(w->device->responses, 1);
-	assert_int_equal(vtd_pqt_read(w->f.unit), 4 * 32);
+	assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQT), 4 * 32);
 }
 
 static void test_stop_marker_has_no_answer(void **state)
@@ -298,10 +303,10 @@ static void test_forget(void **state)
 	request.requester = w->other->requester;
 	for (unsigned int i = 0; i < 100; i++) {
 		assert_int_equal(send_group(w, i), 0);
-		vtd_pqh_write(w->f.unit, vtd_pqt_read(w->f.unit));
+		pq_write(w->f.unit, VTD_PQH, vtd_pq_read(w->f.unit, VTD_PQT));
 		request.group = i;
 		assert_int_equal(vtd_page_request(w->f.unit, &request), 0);
-		vtd_pqh_write(w->f.unit, vtd_pqt_read(w->f.unit));
+		pq_write(w->f.unit, VTD_PQH, vtd_pq_read(w->f.unit, VTD_PQT));
 	}
 	vtd_forget_page_requests(w->f.unit, w->device->requester);
 	for (unsigned int i = 0; i < 100; i++) {
@@ -350,7 +355,7 @@ static void test_admission(void **state)
 		vtd_fixture_store(&w->f, at, (good & ~row[i].clear) | row[i].set);
 		vtd_entries_invalidate_all(w->f.unit);
 		assert_int_equal(vtd_page_request(w->f.unit, &request), -EFAULT);
-		assert_int_equal(vtd_pqt_read(w->f.unit), 0);
+		assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQT), 0);
 		assert_int_equal(w->device->responses, i + 1);
 		assert_int_equal(w->device->response[i].code, VTD_RESPONSE_FAILURE);
 		faults += row[i].recorded;
@@ -380,7 +385,7 @@ static void test_pasid_table_has_no_say(void **state)
 	vtd_entries_invalidate_all(w->f.unit);
 	assert_int_equal(send_group(w, 3), 0);
 	assert_int_equal(vtd_counter(w->f.unit, VTD_COUNT_FAULTS), 0);
-	assert_int_equal(vtd_pqt_read(w->f.unit), 3 * 32);
+	assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQT), 3 * 32);
 }
 
 static void test_translation_or_feature_off(void **state)
@@ -395,7 +400,7 @@ static void test_translation_or_feature_off(void **state)
 	assert_int_equal(w->device->responses, 2);
 	assert_int_equal(w->device->response[0].code, VTD_RESPONSE_FAILURE);
 	assert_int_equal(w->device->response[1].code, VTD_RESPONSE_FAILURE);
-	assert_int_equal(vtd_pqt_read(w->f.unit), 0);
+	assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQT), 0);
 	assert_int_equal(vtd_counter(w->f.unit, VTD_COUNT_PAGE_AUTO_RESPONSES), 2);
 }
 
@@ -424,7 +429,7 @@ static void test_overflow(void **state)
 	assert_int_equal(vtd_page_request(w->f.unit, &request), -EAGAIN);
 	assert_int_equal(w->device->responses, 1);
 	/* Room does not help until software has taken note. */
-	vtd_pqh_write(w->f.unit, vtd_pqt_read(w->f.unit));
+	pq_write(w->f.unit, VTD_PQH, vtd_pq_read(w->f.unit, VTD_PQT));
 	assert_int_equal(send_group(w, 301), -EAGAIN);
 	vtd_prs_write(w->f.unit, VTD_PRS_PPR);
 	assert_int_equal(send_group(w, 301), -EAGAIN);
@@ -449,7 +454,7 @@ static void test_outstanding_is_bounded(void **state)
 		request.pasid = PASID - i / 512;
 		request.group = i % 512;
 		assert_int_equal(vtd_page_request(w->f.unit, &request), 0);
-		vtd_pqh_write(w->f.unit, vtd_pqt_read(w->f.unit));
+		pq_write(w->f.unit, VTD_PQH, vtd_pq_read(w->f.unit, VTD_PQT));
 	}
 	request.pasid = PASID - 5;
 	assert_int_equal(vtd_page_request(w->f.unit, &request), -EAGAIN);
@@ -514,33 +519,34 @@ static void test_registers(void **state)
 {
 	struct world *w = *state;
 
-	vtd_pqh_write(w->f.unit, UINT64_MAX);
-	vtd_pqt_write(w->f.unit, UINT64_MAX);
-	vtd_pqa_write(w->f.unit, UINT64_MAX);
-	assert_int_equal(vtd_pqh_read(w->f.unit), 0x7ffe0);
-	assert_int_equal(vtd_pqt_read(w->f.unit), 0x7ffe0);
-	assert_int_equal(vtd_pqa_read(w->f.unit), ((UINT64_C(1) << 46) - 4096) | 7);
+	pq_write(w->f.unit, VTD_PQH, UINT64_MAX);
+	pq_write(w->f.unit, VTD_PQT, UINT64_MAX);
+	pq_write(w->f.unit, VTD_PQA, UINT64_MAX);
+	assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQH), 0x7ffe0);
+	assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQT), 0x7ffe0);
+	assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQA), ((UINT64_C(1) << 46) - 4096) | 7);
 	vtd_prs_write(w->f.unit, UINT32_MAX);
 	assert_int_equal(vtd_prs_read(w->f.unit), 0);
 	vtd_reset(w->f.unit);
-	assert_int_equal(
-		vtd_pqh_read(w->f.unit) | vtd_pqt_read(w->f.unit) | vtd_pqa_read(w->f.unit), 0);
+	assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQH) | vtd_pq_read(w->f.unit, VTD_PQT) |
+				 vtd_pq_read(w->f.unit, VTD_PQA),
+			 0);
 }
 
 static void test_queue_that_is_not_in_memory(void **state)
 {
 	struct world *w = *state;
 
-	vtd_pqa_write(w->f.unit, FIXTURE_MEMORY);
+	pq_write(w->f.unit, VTD_PQA, FIXTURE_MEMORY);
 	assert_int_equal(send_group(w, 1), -EAGAIN);
 	assert_int_equal(w->device->response[0].code, VTD_RESPONSE_FAILURE);
 	assert_int_equal(vtd_prs_read(w->f.unit), 0);
 	/* Its end is not: the requests that fit are written. */
-	vtd_pqa_write(w->f.unit, (FIXTURE_MEMORY - 4096) | 1);
-	vtd_pqt_write(w->f.unit, 4096 - 32);
+	pq_write(w->f.unit, VTD_PQA, (FIXTURE_MEMORY - 4096) | 1);
+	pq_write(w->f.unit, VTD_PQT, 4096 - 32);
 	assert_int_equal(send_group(w, 2), 0);
 	assert_int_equal(send_group(w, 3), -EAGAIN);
-	assert_int_equal(vtd_pqt_read(w->f.unit), 4096);
+	assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQT), 4096);
 	/* Neither of those that failed is outstanding. */
 	respond(w, 1, 0);
 	respond(w, 3, 0);
@@ -551,15 +557,15 @@ static void test_offsets_beyond_the_queue(void **state)
 {
 	struct world *w = *state;
 
-	vtd_pqt_write(w->f.unit, 0x7ffe0);
-	vtd_pqh_write(w->f.unit, 0x7f000);
+	pq_write(w->f.unit, VTD_PQT, 0x7ffe0);
+	pq_write(w->f.unit, VTD_PQH, 0x7f000);
 	/* The same as offsets 4064 and 0 of this queue of one page: it is full. */
 	assert_int_equal(send_group(w, 1), -EAGAIN);
 	vtd_prs_write(w->f.unit, VTD_PRS_PRO);
-	vtd_pqh_write(w->f.unit, 0x7f020);
+	pq_write(w->f.unit, VTD_PQH, 0x7f020);
 	assert_int_equal(send_group(w, 1), 0);
 	assert_int_equal(vtd_get(vtd_fixture_load(&w->f, w->queue + 4064), VTD_PAGE0_TYPE), 1);
-	assert_int_equal(vtd_pqt_read(w->f.unit), 0);
+	assert_int_equal(vtd_pq_read(w->f.unit, VTD_PQT), 0);
 }
 
 /* --- Threads --- */
@@ -604,11 +610,11 @@ static void *keep_asking(void *argument)
 static unsigned int serve(struct world *w)
 {
 	struct vtd_unit *unit = w->f.unit;
-	uint64_t head = vtd_pqh_read(unit), tail;
+	uint64_t head = vtd_pq_read(unit, VTD_PQH), tail;
 	unsigned int served = 0;
 
 	vtd_prs_write(unit, VTD_PRS_PPR);
-	tail = vtd_pqt_read(unit);
+	tail = vtd_pq_read(unit, VTD_PQT);
 	for (; head != tail; head = (head + 32) & 4095, served++) {
 		uint64_t low = vtd_fixture_load(&w->f, w->queue + head);
 		uint64_t high = vtd_fixture_load(&w->f, w->queue + head + 8);
@@ -618,8 +624,8 @@ static unsigned int serve(struct world *w)
 				(uint32_t)vtd_get(low, VTD_PAGE0_PASID),
 				(unsigned int)vtd_get(high, VTD_PAGE1_PRGI), 0);
 	}
-	vtd_pqh_write(unit, tail);
-	if (vtd_prs_read(unit) & VTD_PRS_PRO && vtd_pqt_read(unit) == tail)
+	pq_write(unit, VTD_PQH, tail);
+	if (vtd_prs_read(unit) & VTD_PRS_PRO && vtd_pq_read(unit, VTD_PQT) == tail)
 		vtd_prs_write(unit, VTD_PRS_PRO);
 	return served;
 }
@@ -660,18 +666,12 @@ static void test_threads(void **state)
 
 /* --- Trace --- */
 
-static void keep_line(void *context, const char *line)
-{
-	strncat(context, line, 255);
-	strcat(context, "\n");
-}
-
 static void test_trace(void **state)
 {
 	struct world *w = *state;
 	char lines[2048] = "";
 
-	vtd_trace(w->f.unit, w->device->requester, keep_line, lines);
+	vtd_trace(w->f.unit, w->device->requester, vtd_fixture_keep_line, lines);
 	assert_int_equal(send_group(w, 17), 0);
 	respond(w, 17, VTD_RESPONSE_INVALID);
 	respond(w, 17, VTD_RESPONSE_INVALID);

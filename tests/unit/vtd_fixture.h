@@ -73,6 +73,9 @@ uint64_t vtd_fixture_pages(struct vtd_fixture *f, unsigned int count);
 void vtd_fixture_store(struct vtd_fixture *f, uint64_t gpa, uint64_t value);
 uint64_t vtd_fixture_load(const struct vtd_fixture *f, uint64_t gpa);
 
+/* A trace sink: adds @line, its first 255 bytes, to the text @context, which has room for it. */
+void vtd_fixture_keep_line(void *context, const char *line);
+
 /* Registers. */
 static inline uint32_t vtd_fixture_read32(const struct vtd_fixture *f, uint64_t offset)
 {
