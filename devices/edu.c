@@ -334,6 +334,22 @@ struct edu *edu_create(struct pci_host *host, struct loop *loop, const char *nam
 	return edu;
 }
 
+bool edu_reset(struct edu *edu)
+{
+	bool idle;
+
+	pthread_mutex_lock(&edu->lock);
+	idle = !(edu->transfer.command & DMA_START) && !(edu->status & STATUS_COMPUTING);
+	if (idle) {
+		edu->liveness = edu->factorial = edu->status = 0;
+		edu->transfer = (struct edu_transfer){ 0 };
+		acknowledge(edu, UINT32_MAX);
+		memset(edu->buffer, 0, sizeof(edu->buffer));
+	}
+	pthread_mutex_unlock(&edu->lock);
+	return idle;
+}
+
 void edu_quiesce(struct edu *edu)
 {
 	pthread_mutex_lock(&edu->lock);

@@ -10,6 +10,7 @@
 #ifndef NIDUS_DEVICES_EDU_H
 #define NIDUS_DEVICES_EDU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define EDU_VENDOR   0x1234
@@ -38,6 +39,9 @@ struct edu *edu_create(struct pci_host *host, struct loop *loop, const char *nam
 
 /* The machine ends: nothing more is done. In the loop's thread, or after it. */
 void edu_quiesce(struct edu *edu);
+
+/* As power-on. False if it still works on something: try again. Any thread, when no vCPU runs. */
+bool edu_reset(struct edu *edu);
 
 /* After edu_quiesce() and a drained loop, when no vCPU runs. */
 void edu_destroy(struct edu *edu);

@@ -247,7 +247,7 @@ void pci_intx_ended(struct pci_function *fn)
 /* --- Configuration space --- */
 
 /* PCIe 5.0, 6.6.2: the registers return to what they were, and so does the device. */
-static void function_level_reset(struct pci_function *fn)
+void pci_function_level_reset(struct pci_function *fn)
 {
 	/* Byte by byte, as in pci_function_write(): others look without the lock. */
 	__atomic_store_n(&fn->config[PCI_COMMAND], 0, __ATOMIC_RELAXED);
@@ -257,7 +257,8 @@ static void function_level_reset(struct pci_function *fn)
 	pci_update_bars(fn);
 	pci_msix_reset(fn);
 	pci_set_intx(fn, false);
-	fn->ops->reset(fn);
+	if (fn->ops->reset)
+		fn->ops->reset(fn);
 }
 
 uint32_t pci_function_read(struct pci_function *fn, unsigned int offset, unsigned int size)
@@ -295,7 +296,7 @@ void pci_function_write(struct pci_function *fn, unsigned int offset, unsigned i
 	}
 	if (fn->express && fn->config[devctl + 1] & PCI_EXP_DEVCTL_BCR_FLR >> 8) {
 		fn->config[devctl + 1] &= (uint8_t) ~(PCI_EXP_DEVCTL_BCR_FLR >> 8);
-		function_level_reset(fn);
+		pci_function_level_reset(fn);
 	}
 	if (ranges_overlap(offset, size, PCI_COMMAND, 2) ||
 	    ranges_overlap(offset, size, PCI_BASE_ADDRESS_0, PCI_BARS * 4)) {

@@ -97,6 +97,7 @@ struct pci_function {
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE];  /* bits that the guest may change */
 	uint8_t clearable[PCI_CONFIG_SIZE]; /* bits that a 1 written by the guest clears */
+	uint8_t power_on[PCI_CONFIG_SIZE];  /* config as pci_host_assign() has left it */
 	struct pci_bar bar[PCI_BARS];
 	unsigned int cap_next; /* where the next capability goes */
 	unsigned int ext_next; /* where the next extended capability goes */
@@ -215,6 +216,12 @@ int pci_host_add(struct pci_host *host, struct pci_function *fn, int devfn);
  * mastering. 0 or -ENOSPC. */
 int pci_host_assign(struct pci_host *host);
 
+/*
+ * As after pci_host_assign(), for all functions: registers, BARs, interrupts; those with a function
+ * level reset have had it, so that no DMA of theirs goes on. Any thread, while no vCPU runs.
+ */
+void pci_host_reset(struct pci_host *host);
+
 /* Guest accesses to the configuration space of requester @requester; also what tests and fuzzers
  * drive. */
 uint32_t pci_config_read(struct pci_host *host, uint16_t requester, unsigned int offset,
@@ -232,5 +239,6 @@ void pci_update_intx(struct pci_function *fn);
 void pci_function_write(struct pci_function *fn, unsigned int offset, unsigned int size,
 			uint32_t value);
 uint32_t pci_function_read(struct pci_function *fn, unsigned int offset, unsigned int size);
+void pci_function_level_reset(struct pci_function *fn);
 
 #endif

@@ -254,7 +254,41 @@ int pci_host_assign(struct pci_host *host)
 			break;
 		pci_function_write(fn, PCI_COMMAND, 2,
 				   PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+		memcpy(fn->power_on, fn->config, sizeof(fn->power_on));
 	}
 	pthread_mutex_unlock(&host->lock);
 	return rc;
+}
+
+/* --- Reset --- */
+
+/*
+ * What the guest may have written is put back. The command register comes last, and by the way of a
+ * guest's write, for it makes the rest work. The host's lock is held.
+ */
+static void restore_config(struct pci_function *fn)
+{
+	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++) {
+		uint8_t mask = fn->writable[i] | fn->clearable[i];
+
+		if (i == PCI_COMMAND || i == PCI_COMMAND + 1)
+			continue;
+		__atomic_store_n(&fn->config[i],
+				 (uint8_t)((fn->config[i] & ~mask) | (fn->power_on[i] & mask)),
+				 __ATOMIC_RELAXED);
+	}
+	pci_function_write(fn, PCI_COMMAND, 2, load_le16(&fn->power_on[PCI_COMMAND]));
+}
+
+void pci_host_reset(struct pci_host *host)
+{
+	pthread_mutex_lock(&host->lock);
+	host->address = 0;
+	for (unsigned int devfn = 0; devfn < PCI_FUNCTIONS; devfn++)
+		if (host->function[devfn])
+			pci_function_level_reset(host->function[devfn]);
+	for (unsigned int devfn = 0; devfn < PCI_FUNCTIONS; devfn++)
+		if (host->function[devfn])
+			restore_config(host->function[devfn]);
+	pthread_mutex_unlock(&host->lock);
 }

@@ -263,3 +263,18 @@ void serial_destroy(struct serial *serial)
 {
 	pthread_mutex_destroy(&serial->lock);
 }
+
+void serial_reset(struct serial *serial)
+{
+	pthread_mutex_lock(&serial->lock);
+	serial->ier = serial->fcr = serial->lcr = serial->mcr = serial->scratch = 0;
+	serial->divisor = DEFAULT_RATE;
+	serial->thr_empty_pending = false;
+	serial->overrun = false;
+	serial->count = 0;
+	update_irq(serial);
+	pthread_mutex_unlock(&serial->lock);
+	/* It may have waited for room. */
+	if (serial->chardev)
+		chardev_resume(serial->chardev);
+}

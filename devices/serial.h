@@ -46,5 +46,7 @@ struct serial {
 int serial_init(struct serial *serial, struct machine *machine, struct bus *pio, uint16_t port,
 		unsigned int gsi, struct chardev *chardev);
 void serial_destroy(struct serial *serial);
+/* As power-on. Output that the host has not taken yet is not lost. Any thread. */
+void serial_reset(struct serial *serial);
 
 #endif

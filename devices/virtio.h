@@ -138,6 +138,13 @@ void virtio_device_destroy(struct virtio_device *device);
  */
 void virtio_quiesce(struct virtio_device *device);
 
+/*
+ * The reset that a driver asks for by status 0, and whether it is still under way: it waits for
+ * operations in flight. Any thread.
+ */
+void virtio_reset(struct virtio_device *device);
+bool virtio_resetting(struct virtio_device *device);
+
 /* A copy of the counters; any thread. */
 struct virtio_counters virtio_counters_read(const struct virtio_device *device);
 

@@ -358,6 +358,23 @@ int virtio_device_init(struct virtio_device *device, struct pci_host *host, stru
 	return 0;
 }
 
+void virtio_reset(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	virtio_request_reset(device);
+	pthread_mutex_unlock(&device->lock);
+}
+
+bool virtio_resetting(struct virtio_device *device)
+{
+	bool resetting;
+
+	pthread_mutex_lock(&device->lock);
+	resetting = device->resetting;
+	pthread_mutex_unlock(&device->lock);
+	return resetting;
+}
+
 void virtio_quiesce(struct virtio_device *device)
 {
 	device->quiesced = true;

@@ -155,6 +155,7 @@ void vtd_halt(struct vtd_unit *unit)
 void vtd_reset(struct vtd_unit *unit)
 {
 	pthread_mutex_lock(&unit->lock);
+	__atomic_store_n(&unit->halted, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&unit->translation, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&unit->root, 0, __ATOMIC_RELEASE);
 	vtd_registers_reset(unit);

@@ -101,7 +101,8 @@ void vtd_destroy(struct vtd_unit *unit);
  */
 void vtd_halt(struct vtd_unit *unit);
 
-/* As power-on: registers, caches, queues. Requesters stay attached; their devices are not told. */
+/* As power-on, also after vtd_halt(): registers, caches, queues. Requesters stay attached; their
+ * devices are not told. */
 void vtd_reset(struct vtd_unit *unit);
 
 /* --- Registers --- */

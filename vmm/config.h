@@ -141,6 +141,7 @@ struct vm_config {
 	struct stream_config serial;  /* COM1; default stdio */
 	struct stream_config console; /* virtio console; default off */
 	bool rng;		      /* virtio-rng; default true */
+	bool restart;		      /* a reset restarts the guest instead of ending the VM */
 	bool exit_port;		      /* port 0xf4; default off */
 	uint16_t exit_port_base;      /* default 0xf4 */
 

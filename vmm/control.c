@@ -221,6 +221,14 @@ static size_t reply_trace(struct control *control, struct client *client, const 
 	return reply_text(control, "ok\n");
 }
 
+static size_t reply_reset(struct control *control, const struct control_ops *ops, void *context)
+{
+	if (ops->reset && !ops->reset(context))
+		return reply_text(control, "ok\n");
+	return reply_text(control, "error a reset would end it; run it with --restart for this, or "
+				   "end it: nidus stop");
+}
+
 static size_t answer(struct control *control, struct client *client, const char *request)
 {
 	const struct control_ops *ops = control->ops;
@@ -234,10 +242,12 @@ static size_t answer(struct control *control, struct client *client, const char 
 		ops->stop(context);
 		return reply_text(control, "ok\n");
 	}
+	if (!strcmp(request, "reset"))
+		return reply_reset(control, ops, context);
 	if (!strncmp(request, "trace ", 6) && ops->trace)
 		return reply_trace(control, client, request + 6);
 	return reply_text(control, "error unknown request; valid ones: stats, stats json, trace "
-				   "DEVICE, stop");
+				   "DEVICE, reset, stop");
 }
 
 static void serve_client(struct control *control, struct client *client)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The control socket of a running VM, and its clients `nidus stats`, `trace`, `stop` and
+ * The control socket of a running VM, and its clients `nidus stats`, `trace`, `reset`, `stop` and
  * `list`.
  *
  * It is a SOCK_SEQPACKET socket NAME.sock in $XDG_RUNTIME_DIR/nidus, else /run/nidus for root, else
  * /tmp/nidus-UID; the directory belongs to the user and nobody else may enter it. A request is one
- * message: "stats", "stats json", "trace DEVICE" or "stop". The answer is one message: "ok\n" and a
- * text, or "error " and a reason. After that of "trace" come messages of lines, until the client
- * hangs up; one client at a time may trace.
+ * message: "stats", "stats json", "trace DEVICE", "reset" or "stop". The answer is one message:
+ * "ok\n" and a text, or "error " and a reason. After that of "trace" come messages of lines, until
+ * the client hangs up; one client at a time may trace.
  *
  * The server never blocks and holds a bounded state: CONTROL_CLIENTS clients (the oldest goes when
  * one more comes), each for at most CONTROL_PATIENCE seconds between requests (but for who traces),
@@ -35,6 +35,8 @@ struct control_ops {
 	void (*stats)(void *context, FILE *out, bool json);
 	/* Asks the VM to end; must return at once. */
 	void (*stop)(void *context);
+	/* Asks the VM to be reset; must return at once. -EOPNOTSUPP: it does not restart. */
+	int (*reset)(void *context);
 	/* Has what @device does told to @trace; 0 or -ENOENT. It is ended by @device NULL. */
 	int (*trace)(void *context, const char *device, struct trace *trace);
 };
@@ -75,6 +77,7 @@ int control_connect(const char *directory, const char *name);
 int control_stats(const char *name, bool json);
 int control_trace(const char *name, const char *device);
 int control_stop(const char *name, unsigned int timeout);
+int control_reset(const char *name);
 int control_list(bool json);
 
 #endif

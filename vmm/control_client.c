@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The clients' side of the control socket: the verbs stats, trace, stop and list.
+ * The clients' side of the control socket: the verbs stats, trace, reset, stop and list.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -292,6 +292,18 @@ static int stop_and_wait(struct call *call, const void *seconds)
 int control_stop(const char *name, unsigned int timeout)
 {
 	return call_vm(name, stop_and_wait, &timeout);
+}
+
+/* --- reset --- */
+
+static int reset_vm(struct call *call, const void *request)
+{
+	return ask(call, request);
+}
+
+int control_reset(const char *name)
+{
+	return call_vm(name, reset_vm, "reset");
 }
 
 /* --- list --- */

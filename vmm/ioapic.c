@@ -242,6 +242,20 @@ int ioapic_init(struct machine *machine)
 	return bus_add(&machine->mmio, &region);
 }
 
+void ioapic_reset(struct machine *machine)
+{
+	struct ioapic *ioapic = &machine->ioapic;
+
+	pthread_mutex_lock(&ioapic->lock);
+	ioapic->select = 0;
+	ioapic->id = 0;
+	for (unsigned int pin = 0; pin < IRQ_PINS; pin++) {
+		ioapic->entry[pin] = ENTRY_MASKED;
+		update_route(machine, pin);
+	}
+	pthread_mutex_unlock(&ioapic->lock);
+}
+
 void ioapic_destroy(struct machine *machine)
 {
 	pthread_mutex_destroy(&machine->ioapic.lock);

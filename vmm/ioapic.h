@@ -30,6 +30,8 @@ struct ioapic {
 
 int ioapic_init(struct machine *machine);
 void ioapic_destroy(struct machine *machine);
+/* As power-on; lines are at the level that their devices drive. */
+void ioapic_reset(struct machine *machine);
 
 /* Guest access to the 4 KiB of registers; @context is the machine. */
 void ioapic_access(void *context, struct bus_access *access);

@@ -159,6 +159,12 @@ void iommu_halt(const struct machine *machine)
 		vtd_halt(machine->iommu->unit[i].unit);
 }
 
+void iommu_reset(const struct machine *machine)
+{
+	for (unsigned int i = 0; machine->iommu && i < machine->iommu->count; i++)
+		vtd_reset(machine->iommu->unit[i].unit);
+}
+
 /* The buses go with the machine: nobody can access the registers any more. */
 void iommu_destroy(struct machine *machine)
 {

@@ -54,6 +54,12 @@ void iommu_destroy(struct machine *machine);
 void iommu_halt(const struct machine *machine);
 
 /*
+ * As power-on, also after iommu_halt(): nothing is translated, and devices of the host are back on
+ * guest-physical addresses, without PASIDs. A vCPU's thread.
+ */
+void iommu_reset(const struct machine *machine);
+
+/*
  * Writes the DMAR table, header and checksum included, for the devices that there are now. Returns
  * its size; 0 if there is no unit; -ENOSPC.
  */

@@ -3,6 +3,7 @@
  * From the configuration's files to a vCPU that is about to run them.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "devices/base.h"
 #include "devices/log.h"
@@ -77,29 +78,62 @@ int kernel_check(const struct vm_config *config, char *error, size_t size)
 	return rc;
 }
 
-int kernel_load(struct machine *machine)
+/* What a restart reads again. */
+struct kernel_files {
+	struct boot_file module[CONFIG_INITRDS];
+	struct boot_request request;
+};
+
+int kernel_start(struct machine *machine)
 {
-	const struct vm_config *config = machine->config;
-	struct boot_file modules[CONFIG_INITRDS] = { 0 };
-	struct boot_request request = {
-		.ram = &machine->ram,
-		.kernel = { .fd = -1 },
-		.module = modules,
-		.cmdline = config->cmdline,
-	};
+	struct boot_request *request = &machine->kernel_files->request;
 	char error[BOOT_ERROR_SIZE] = "";
 	struct boot_state state = { 0 };
-	int rc = build_tables(machine, &request.rsdp);
+	int rc = build_tables(machine, &request->rsdp);
 
 	if (rc)
 		return rc;
-	rc = open_files(config, &request, modules, error, sizeof(error));
-	if (!rc)
-		rc = boot_load(&request, &state, error, sizeof(error));
-	close_files(&request, modules);
+	rc = boot_load(request, &state, error, sizeof(error));
 	if (rc) {
 		log_error(BOOT, "%s", error);
 		return rc;
 	}
 	return start_vcpus(machine, &state);
+}
+
+void kernel_close(struct machine *machine)
+{
+	struct kernel_files *files = machine->kernel_files;
+
+	if (!files)
+		return;
+	close_files(&files->request, files->module);
+	free(files);
+	machine->kernel_files = NULL;
+}
+
+int kernel_load(struct machine *machine)
+{
+	const struct vm_config *config = machine->config;
+	struct kernel_files *files = calloc(1, sizeof(*files));
+	char error[BOOT_ERROR_SIZE] = "";
+	int rc;
+
+	if (!files)
+		return -ENOMEM;
+	machine->kernel_files = files;
+	files->request = (struct boot_request){
+		.ram = &machine->ram,
+		.kernel = { .fd = -1 },
+		.module = files->module,
+		.cmdline = config->cmdline,
+	};
+	rc = open_files(config, &files->request, files->module, error, sizeof(error));
+	if (rc)
+		log_error(BOOT, "%s", error);
+	else
+		rc = kernel_start(machine);
+	if (rc || !config->restart)
+		kernel_close(machine);
+	return rc;
 }

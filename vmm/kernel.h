@@ -22,4 +22,9 @@ int kernel_check(const struct vm_config *config, char *error, size_t size);
  */
 int kernel_load(struct machine *machine);
 
+/* The same once more, for a machine that restarts (config->restart): opens nothing. RAM is zero. */
+int kernel_start(struct machine *machine);
+/* Closes what kernel_start() reads. */
+void kernel_close(struct machine *machine);
+
 #endif

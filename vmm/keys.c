@@ -184,6 +184,10 @@ static const struct key rng_keys[] = {
 	{ "rng", "nidus,rng", &value_switch, .offset = FIELD(vm_config, rng) },
 };
 
+static const struct key restart_keys[] = {
+	{ "restart", "nidus,restart", &value_flag, .offset = FIELD(vm_config, restart) },
+};
+
 static const struct key exit_port_keys[] = {
 	{ "port", "nidus,exit-port", &value_exit_port, .min = 1, .max = 0xffff },
 };
@@ -278,6 +282,12 @@ const struct group groups[] = {
 	  .node = "/",
 	  .whole = true,
 	  KEYS(rng_keys) },
+	{ .option = { "restart", NULL, 0, ARGUMENT_OPTIONAL, "on|off",
+		      "a reset starts the guest anew, in the same VM; default off: it ends the "
+		      "VM" },
+	  .node = "/",
+	  .whole = true,
+	  KEYS(restart_keys) },
 	{ .option = { "exit-port", NULL, 0, ARGUMENT_OPTIONAL, "on|off|PORT",
 		      "I/O port that ends the VM with the guest's status; default off, on: 0xf4" },
 	  .node = "/",

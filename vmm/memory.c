@@ -130,6 +130,18 @@ int memory_acquire(struct machine *machine)
 	return rc;
 }
 
+/* Pages that a device's DMA has pinned, or that were allocated for good, stay where they are. */
+void memory_clear(struct machine *machine)
+{
+	const struct vm_config *config = machine->config;
+	struct memory *memory = &machine->memory;
+	bool keep = config->vfio_count || config->prefault || config->hugepages != HUGEPAGES_NONE;
+
+	if (keep || madvise(memory->base, memory->mapping,
+			    memory->fd >= 0 ? MADV_REMOVE : MADV_DONTNEED) < 0)
+		memset(memory->base, 0, memory->mapping);
+}
+
 void memory_release(struct machine *machine)
 {
 	struct memory *memory = &machine->memory;

@@ -54,6 +54,7 @@ static void stats(void *context, FILE *out, bool json)
 	report_number(&report, "uptime_ms", (uint64_t)(uptime(machine) * 1000));
 	report_number(&report, "cpus", machine->config->cpus);
 	report_number(&report, "memory", machine->memory.size);
+	report_number(&report, "restarts", get(&machine->restart.count));
 	report_close(&report);
 	for (unsigned int i = 0; i < machine->config->cpus; i++)
 		report_vcpu(&report, &machine->vcpu[i]);
@@ -65,6 +66,16 @@ static void stats(void *context, FILE *out, bool json)
 static void stop(void *context)
 {
 	machine_end(context, MACHINE_STOPPED, 0);
+}
+
+static int reset(void *context)
+{
+	struct machine *machine = context;
+
+	if (!machine->config->restart)
+		return -EOPNOTSUPP;
+	machine_end(machine, MACHINE_RESET, 0);
+	return 0;
 }
 
 /* At most one requester is traced at a time. */
@@ -86,7 +97,9 @@ static int trace(void *context, const char *device, struct trace *lines)
 	return 0;
 }
 
-static const struct control_ops control_ops = { .stats = stats, .stop = stop, .trace = trace };
+static const struct control_ops control_ops = {
+	.stats = stats, .stop = stop, .reset = reset, .trace = trace
+};
 
 int monitor_open(struct machine *machine)
 {

@@ -52,6 +52,15 @@ static int open_one(struct passthrough *p, unsigned int index, char error[ERROR_
 	rc = vfio_device_open(p->context, &options, &passed->device, error, ERROR_SIZE);
 	if (rc)
 		return rc;
+	if (p->machine->config->restart && !passed->device.reset) {
+		snprintf(error, ERROR_SIZE,
+			 "vfio %s: the host cannot reset this device, so its DMA could go on after "
+			 "a "
+			 "restart of the guest; leave out --restart",
+			 options.name);
+		vfio_device_close(&passed->device);
+		return -EINVAL;
+	}
 	passed->pci = vfio_pci_create(&p->machine->pci, p->machine->loop, passed->name,
 				      &passed->device, error, ERROR_SIZE);
 	rc = passed->pci ? vfio_pci_attach(passed->pci, error, ERROR_SIZE) : -errno;

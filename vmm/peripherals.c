@@ -20,6 +20,9 @@
 #include "vmm/stream.h"
 #include "vmm/vm.h"
 
+/* How long a reset waits, at least, for requests that the host has not finished. */
+#define RESET_MS 10000
+
 /* What a host call has to say about what the user asked for. */
 #define ERROR_SIZE 512
 
@@ -288,6 +291,34 @@ void peripherals_quiesce(struct machine *machine)
 	passthrough_quiesce(p->passthrough);
 	stream_finish(&p->serial_stream);
 	stream_finish(&p->console_stream);
+}
+
+static bool all_reset(struct peripherals *p)
+{
+	for (unsigned int i = 0; i < p->virtio_count; i++)
+		if (virtio_resetting(p->virtio[i]))
+			return false;
+	for (unsigned int i = 0; i < p->edu_count; i++)
+		if (!edu_reset(p->edu[i]))
+			return false;
+	return true;
+}
+
+/* The RTC and its memory have a battery. */
+int peripherals_reset(struct machine *machine)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	struct peripherals *p = machine->peripherals;
+
+	for (unsigned int i = 0; i < p->virtio_count; i++)
+		virtio_reset(p->virtio[i]);
+	for (unsigned int i = 0; !all_reset(p); i++) {
+		if (i == RESET_MS)
+			return -ETIMEDOUT;
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+	serial_reset(&p->serial);
+	return 0;
 }
 
 static void report_virtio(const struct virtio_device *device, struct report *report)

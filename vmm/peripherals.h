@@ -18,6 +18,13 @@ void peripherals_destroy(struct machine *machine);
  */
 void peripherals_quiesce(struct machine *machine);
 
+/*
+ * Resets what pci_host_reset() does not: devices that have no function level reset, and those that
+ * are no functions. On return none of them reaches guest memory. 0, or -ETIMEDOUT if the host does
+ * not finish what they have asked of it. A vCPU's thread, while no vCPU is in the guest.
+ */
+int peripherals_reset(struct machine *machine);
+
 /* Adds the devices' counters. Any thread. */
 void peripherals_report(const struct machine *machine, struct report *report);
 

@@ -16,6 +16,7 @@
 #include "vmm/iommu.h"
 #include "vmm/monitor.h"
 #include "vmm/peripherals.h"
+#include "vmm/restart.h"
 #include "vmm/sandbox.h"
 #include "vmm/terminal.h"
 #include "vmm/vm.h"
@@ -33,7 +34,7 @@ static bool line_up(struct machine *machine, enum sandbox_thread thread, int err
 {
 	struct start_line *line = &machine->start;
 	const struct vm_config *config = machine->config;
-	int rc = sandbox_filter(thread, config->seccomp, config->vfio_count);
+	int rc = sandbox_filter(thread, config->seccomp, sandbox_machine(config));
 
 	pthread_mutex_lock(&line->lock);
 	line->ready++;
@@ -52,7 +53,7 @@ static bool start_all(struct machine *machine, unsigned int threads)
 {
 	struct start_line *line = &machine->start;
 	const struct vm_config *config = machine->config;
-	int rc = sandbox_filter(SANDBOX_CONTROL, config->seccomp, config->vfio_count);
+	int rc = sandbox_filter(SANDBOX_CONTROL, config->seccomp, sandbox_machine(config));
 	bool failed;
 
 	pthread_mutex_lock(&line->lock);
@@ -199,7 +200,7 @@ static void wait_for_end(struct machine *machine, int signals)
 			machine_end(machine, MACHINE_ERROR, 0);
 			return;
 		}
-		if (fds[0].revents)
+		if (fds[0].revents && !restart_order(machine))
 			return;
 		if (fds[1].revents)
 			read_signal(machine, signals);
@@ -212,6 +213,7 @@ static void stop_vcpus(struct machine *machine)
 {
 	__atomic_store_n(&machine->stopping, true, __ATOMIC_RELEASE);
 	iommu_halt(machine);
+	restart_cancel(machine);
 	for (unsigned int i = 0; i < machine->config->cpus; i++)
 		vcpu_kick(&machine->vcpu[i]);
 	for (unsigned int i = 0; i < machine->config->cpus; i++) {

@@ -146,7 +146,13 @@ static void make_arena(void)
 	free(block);
 }
 
-int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode, bool host_devices)
+unsigned int sandbox_machine(const struct vm_config *config)
+{
+	return (config->vfio_count ? SANDBOX_HAS_HOST_DEVICES : 0U) |
+	       (config->restart ? SANDBOX_RESTARTS : 0U);
+}
+
+int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode, unsigned int machine)
 {
 	int rc = 0;
 
@@ -154,7 +160,7 @@ int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode, bool host
 		return 0;
 	make_arena();
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
-		    &sandbox_filters[host_devices][thread][mode]) < 0)
+		    &sandbox_filters[machine][thread][mode]) < 0)
 		rc = -errno;
 	if (rc)
 		log_error(SANDBOX, "the filter of the %s thread could not be loaded: %s",

@@ -25,7 +25,11 @@ enum sandbox_when {
 	SANDBOX_USED,
 	SANDBOX_RARE,	      /* no test can bring it about at will */
 	SANDBOX_HOST_DEVICES, /* by machines that have devices of the host, and by no others */
+	SANDBOX_RESTART,      /* by machines that restart, and by no others */
 };
+
+/* What a machine has that needs more; a set of bits. */
+enum sandbox_machine { SANDBOX_HAS_HOST_DEVICES = 1, SANDBOX_RESTARTS = 2, SANDBOX_MACHINES = 4 };
 
 #define SANDBOX_ANY_ARGUMENT UINT64_MAX
 
@@ -43,9 +47,15 @@ struct sandbox_rule {
 const struct sandbox_rule *sandbox_rules(unsigned int *count);
 const char *sandbox_thread_name(enum sandbox_thread thread);
 
-/* The filters of the rules, for machines without and with devices of the host, and for SECCOMP_KILL
- * and SECCOMP_LOG; generated. */
-extern const struct sock_fprog sandbox_filters[2][SANDBOX_THREADS][SECCOMP_OFF];
+/* Whether a call that is made @when is one of machines of this kind. */
+bool sandbox_applies(enum sandbox_when when, unsigned int machine);
+
+/* The filters of the rules, by sets of enum sandbox_machine, and for SECCOMP_KILL and SECCOMP_LOG;
+ * generated. */
+extern const struct sock_fprog sandbox_filters[SANDBOX_MACHINES][SANDBOX_THREADS][SECCOMP_OFF];
+
+/* The set of the machine that @config describes. */
+unsigned int sandbox_machine(const struct vm_config *config);
 
 /*
  * Gives up privileges of the process for good. @writable_dir is the one directory in which files
@@ -55,9 +65,9 @@ extern const struct sock_fprog sandbox_filters[2][SANDBOX_THREADS][SECCOMP_OFF];
 int sandbox_enter(const char *writable_dir);
 
 /*
- * Closes the calling thread's filter; @host_devices: the machine has devices of the host. 0, or
- * negative errno after a line on stderr.
+ * Closes the calling thread's filter; @machine is a set of enum sandbox_machine. 0, or negative
+ * errno after a line on stderr.
  */
-int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode, bool host_devices);
+int sandbox_filter(enum sandbox_thread thread, enum seccomp_mode mode, unsigned int machine);
 
 #endif

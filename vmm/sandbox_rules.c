@@ -28,6 +28,10 @@
 	{ SYS_ioctl, threads, request, #request, SANDBOX_USED, reason }
 #define HOST(request, threads, reason) \
 	{ SYS_ioctl, threads, request, #request, SANDBOX_HOST_DEVICES, reason }
+#define RESTART(request, reason) \
+	{ SYS_ioctl, VCPU, request, #request, SANDBOX_RESTART, reason }
+#define RESTART_CALL(name, threads, reason) \
+	{ SYS_##name, threads, SANDBOX_ANY_ARGUMENT, NULL, SANDBOX_RESTART, reason }
 #define HOST_CALL(name, threads, reason) \
 	{ SYS_##name, threads, SANDBOX_ANY_ARGUMENT, NULL, SANDBOX_HOST_DEVICES, reason }
 #define RING(request, threads, reason) \
@@ -63,6 +67,20 @@ static const struct sandbox_rule rules[] = {
 	HOST_CALL(brk, VCPU | IO, "malloc() of what a PASID entry needs"),
 	HOST_CALL(mmap, VCPU | IO, "malloc() of something large: a table to shadow, page requests"),
 	HOST_CALL(mremap, VCPU | IO, "realloc() of the same"),
+	RESTART(KVM_SET_NESTED_STATE, "a vCPU leaves its nested guest"),
+	RESTART(KVM_SET_SREGS, "a vCPU is as it was at power-on"),
+	RESTART(KVM_SET_XCRS, "the same"),
+	RESTART(KVM_SET_XSAVE, "the same"),
+	RESTART(KVM_SET_REGS, "the same"),
+	RESTART(KVM_GET_LAPIC, "the same"),
+	RESTART(KVM_SET_LAPIC, "the same"),
+	RESTART(KVM_SET_MSRS, "the same"),
+	RESTART(KVM_SET_VCPU_EVENTS, "the same"),
+	RESTART(KVM_SET_DEBUGREGS, "the same"),
+	RESTART(KVM_SET_MP_STATE, "the same"),
+	RESTART_CALL(pread64, VCPU, "the kernel is loaded again"),
+	RESTART_CALL(brk, VCPU, "malloc() for that"),
+	RESTART_CALL(mmap, VCPU, "malloc() for that"),
 	IOCTL(TUNSETOFFLOAD, IO, "the guest negotiates network offloads"),
 	IOCTL(TUNSETQUEUE, IO, "the guest chooses its number of queue pairs"),
 	IOCTL(TCSETS, CONTROL, "put the terminal back in order"),
@@ -115,6 +133,13 @@ const struct sandbox_rule *sandbox_rules(unsigned int *count)
 {
 	*count = ARRAY_SIZE(rules);
 	return rules;
+}
+
+bool sandbox_applies(enum sandbox_when when, unsigned int machine)
+{
+	if (when == SANDBOX_HOST_DEVICES)
+		return machine & SANDBOX_HAS_HOST_DEVICES;
+	return when != SANDBOX_RESTART || machine & SANDBOX_RESTARTS;
 }
 
 const char *sandbox_thread_name(enum sandbox_thread thread)

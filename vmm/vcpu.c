@@ -15,6 +15,7 @@
 #include "devices/base.h"
 #include "devices/log.h"
 #include "vmm/boot.h"
+#include "vmm/restart.h"
 #include "vmm/vm.h"
 
 #define MSR_IA32_MISC_ENABLE	0x1a0
@@ -29,6 +30,9 @@
 /* Retries that follow each other by less than the time, in nanoseconds. */
 #define DELIVERY_RETRIES 16
 #define DELIVERY_WINDOW	 10000000ULL
+
+/* Parts of an access that are completed when a vCPU is reset. */
+#define COMPLETIONS 8
 
 int vcpu_signal(void)
 {
@@ -64,6 +68,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 		munmap(vcpu->run, vcpu->machine->vcpu_mmap_size);
 	if (vcpu->machine && vcpu->fd >= 0)
 		close(vcpu->fd);
+	vcpu_forget_state(vcpu);
 	vcpu->run = NULL;
 	vcpu->fd = -1;
 }
@@ -309,7 +314,19 @@ void vcpu_kick(struct vcpu *vcpu)
 	pthread_kill(vcpu->thread, vcpu_signal());
 }
 
-void vcpu_loop(struct vcpu *vcpu)
+void vcpu_finish_exit(struct vcpu *vcpu)
+{
+	/* An access of several parts exits again; it has at most two, but for string instructions.
+	 */
+	for (unsigned int i = 0; i < COMPLETIONS; i++) {
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
+		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0)
+			break;
+	}
+}
+
+/* Until the machine ends, or is reset. */
+static void run_guest(struct vcpu *vcpu)
 {
 	struct machine *machine = vcpu->machine;
 
@@ -320,8 +337,11 @@ void vcpu_loop(struct vcpu *vcpu)
 		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
 			/* A halted application processor waits in KVM and returns EAGAIN on INIT.
 			 */
-			if (errno == EINTR || errno == EAGAIN)
+			if (errno == EINTR || errno == EAGAIN) {
+				/* Before the flags are looked at, which are set before a kick. */
+				__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 				continue;
+			}
 			log_error(KVM, "vCPU %u: KVM_RUN: %s", vcpu->index, strerror(errno));
 			dump_state(vcpu);
 			machine_end(machine, MACHINE_ERROR, 0);
@@ -329,4 +349,11 @@ void vcpu_loop(struct vcpu *vcpu)
 		}
 		handle_exit(vcpu);
 	}
+}
+
+void vcpu_loop(struct vcpu *vcpu)
+{
+	do
+		run_guest(vcpu);
+	while (restart_join(vcpu));
 }

@@ -119,6 +119,11 @@ static int verb_stop(struct invocation *invocation)
 	return control_stop(invocation->operand, invocation->timeout);
 }
 
+static int verb_reset(struct invocation *invocation)
+{
+	return control_reset(invocation->operand);
+}
+
 static int verb_version(struct invocation *invocation)
 {
 	(void)invocation;
@@ -153,7 +158,7 @@ static const char run_text[] =
 	"  0      the guest powered itself off\n"
 	"  1      Nidus or the host failed\n"
 	"  2      bad option, file or value: nothing was started\n"
-	"  3      the guest asked for a reset\n"
+	"  3      the guest asked for a reset, without --restart\n"
 	"  4      the guest crashed (triple fault)\n"
 	"  5      ended by `nidus stop` or Ctrl-A x\n"
 	"  128+N  ended by signal N\n"
@@ -214,6 +219,12 @@ const struct verb verbs[] = {
 	  .operand_required = true,
 	  .second = "DEVICE",
 	  .run = verb_vfio },
+	{ .name = "reset",
+	  .summary = "reset a running VM that was started with --restart",
+	  .text = "As the reset button of a computer: the guest is not asked.\n",
+	  .operand = "NAME",
+	  .operand_required = true,
+	  .run = verb_reset },
 	{ .name = "stop",
 	  .summary = "end a running VM and wait until it is gone",
 	  .operand = "NAME",
@@ -241,7 +252,7 @@ const struct verb *verb_find(const char *name, struct config_error *error)
 	else
 		config_fail(error,
 			    "unknown verb '%.100s'; valid ones: run, check, caps, list, stats, "
-			    "trace, vfio, stop, version, help",
+			    "trace, vfio, reset, stop, version, help",
 			    name);
 	return NULL;
 }

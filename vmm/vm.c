@@ -24,6 +24,7 @@
 #include "vmm/monitor.h"
 #include "vmm/peripherals.h"
 #include "vmm/ports.h"
+#include "vmm/restart.h"
 #include "vmm/run.h"
 
 #define LOOP_DEPTH 1024
@@ -32,14 +33,17 @@
 
 void machine_end(struct machine *machine, enum machine_end reason, unsigned int status)
 {
-	uint64_t running = MACHINE_RUNNING;
 	uint64_t end = (uint64_t)status << 32 | reason;
+	uint64_t old = MACHINE_RUNNING;
 	uint64_t one = 1;
 
-	if (!__atomic_compare_exchange_n(&machine->end, &running, end, false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_RELAXED))
-		return;
-	/* The counter cannot be full: it is written once. */
+	/* A reset that restarts is no end: what ends the machine meanwhile takes its place. */
+	while (!__atomic_compare_exchange_n(&machine->end, &old, end, false, __ATOMIC_ACQ_REL,
+					    __ATOMIC_RELAXED))
+		if (old != MACHINE_RUNNING &&
+		    (!restart_is_under_way(machine, old) || reason == MACHINE_RESET))
+			return;
+	/* The counter cannot be full: it is written once for each end. */
 	if (write(machine->end_event, &one, sizeof(one)) < 0)
 		log_error(VMM, "the end could not be announced: %s", strerror(errno));
 }
@@ -189,7 +193,8 @@ static const struct step steps[] = {
 	{ "ports", ports_init, NULL, NIDUS_EXIT_USAGE },
 	{ "PCI resources", resources_assign, NULL, NIDUS_EXIT_USAGE },
 	{ "vCPUs", vcpus_create, vcpus_destroy, NIDUS_EXIT_FAILURE },
-	{ "kernel", kernel_load, NULL, NIDUS_EXIT_USAGE },
+	{ "restarts", restart_init, restart_destroy, NIDUS_EXIT_FAILURE },
+	{ "kernel", kernel_load, kernel_close, NIDUS_EXIT_USAGE },
 	{ "control socket", monitor_open, monitor_close, NIDUS_EXIT_USAGE },
 };
 

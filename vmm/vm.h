@@ -30,6 +30,9 @@
  * IOAPIC's lock, a remapping unit's lock (viommu/unit.h), the routing table's lock, the unit's
  * interrupt remapping lock. The bus locks are held for lookups only.
  *
+ * Restarts. A machine whose configuration says so starts anew when it is reset, in the same process
+ * and behind the same filters: vmm/restart.h.
+ *
  * A guest can at worst end its own VM, by machine_end(): the first reason is kept, the control
  * thread is woken, and everything stops in order.
  */
@@ -58,6 +61,8 @@ struct control;
 struct iommu;
 struct peripherals;
 struct boot_state;
+struct kernel_files;
+struct vcpu_state;
 struct vtd_unit;
 
 /* Exits by reason, counted per vCPU; read by `nidus stats` while they change. */
@@ -81,6 +86,7 @@ struct vcpu {
 	struct kvm_regs delivery_regs;
 	uint64_t delivery_retried; /* when the last one was, monotonic, nanoseconds */
 	struct vcpu_counters counters;
+	struct vcpu_state *power_on; /* for restarts; NULL: none */
 };
 
 /* vmm/memory.c: the RAM of the guest. */
@@ -102,6 +108,16 @@ struct device_slots {
 	struct device_slot {
 		uint64_t gpa, size; /* size 0: free */
 	} slot[DEVICE_SLOTS];
+};
+
+/* vmm/restart.h: where vCPUs wait for each other when the machine is reset. */
+struct restart {
+	pthread_mutex_t lock; /* protects all of it */
+	pthread_cond_t changed;
+	bool ordered;	     /* by the control thread, which kicks no vCPU any more */
+	bool cancelled;	     /* the machine ends instead */
+	unsigned int parked; /* vCPUs that have left the guest */
+	uint64_t count;	     /* restarts so far */
 };
 
 /* Where threads wait until all of them have closed their filters. */
@@ -143,6 +159,8 @@ struct machine {
 	bool io_started;
 	struct start_line start;
 	bool stopping; /* atomic: vCPU threads leave their loop */
+	struct restart restart;
+	struct kernel_files *kernel_files; /* for restarts; NULL: closed */
 
 	/* How the VM ends: enum machine_end, and its status << 32; set once, announced on
 	 * end_event. */
@@ -156,6 +174,8 @@ int vm_run(const struct vm_config *config);
 /* vmm/memory.c. 0, or a negative errno after one line on stderr. */
 int memory_acquire(struct machine *machine);
 void memory_release(struct machine *machine);
+/* Makes all of it zero again. Nobody may reach it meanwhile. */
+void memory_clear(struct machine *machine);
 
 /* vmm/kvm.c: /dev/kvm, the VM, its memory slots and its irqchip. */
 int kvm_acquire(struct machine *machine);
@@ -170,6 +190,15 @@ int cpuid_apply(struct machine *machine, struct vcpu *vcpu);
 int vcpu_create(struct machine *machine, unsigned int index);
 int vcpu_reset(struct vcpu *vcpu, const struct boot_state *boot);
 void vcpu_destroy(struct vcpu *vcpu);
+/*
+ * vmm/vcpu_state.c: keeps the state that the vCPU has now, and puts it back, whatever the vCPU was
+ * doing: it must not be in KVM_RUN, and must have no exit to complete. 0 or negative errno.
+ */
+int vcpu_keep_state(struct vcpu *vcpu);
+int vcpu_restore_state(struct vcpu *vcpu);
+void vcpu_forget_state(struct vcpu *vcpu);
+/* Completes the exit under way, so that nothing of it reaches a state put in its place. */
+void vcpu_finish_exit(struct vcpu *vcpu);
 /* The body of a vCPU's thread: returns when the machine ends. */
 void vcpu_loop(struct vcpu *vcpu);
 /* Makes vcpu_loop() return soon. Any thread. */

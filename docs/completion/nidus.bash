@@ -76,7 +76,7 @@ _nidus_option()
 	case $1 in
 	-k | --kernel) compgen -f -- "$2"; return ;;
 	-f | --manifest | --file | --dtb) compgen -f -- "$2"; return ;;
-	--rng) compgen -W "on off" -- "$2"; return ;;
+	--rng | --restart) compgen -W "on off" -- "$2"; return ;;
 	--exit-port) compgen -W "on off 0xf4" -- "$2"; return ;;
 	--seccomp) compgen -W "kill log off" -- "$2"; return ;;
 	--log) compgen -P "$head" -W "error warn info debug" -- "$word"; return ;;
@@ -101,7 +101,7 @@ _nidus_options()
 {
 	local vm="-k --kernel -i --initrd -p --cmdline --params -c --cpus -m --memory --mem -d --disk
 		-n --net --network --vtd --sdma --edu --vfio --serial --console --rng --no-rng --exit-port --no-exit-port
-		--name --seccomp --log -f --manifest --file"
+		--restart --no-restart --name --seccomp --log -f --manifest --file"
 
 	case $1 in
 	run) echo "$vm -h --help" ;;
@@ -139,7 +139,7 @@ _nidus()
 	verb=${words[1]}
 	previous=${words[${#words[@]} - 2]}
 	if [[ ${#words[@]} -le 2 ]]; then
-		replies=$(compgen -W "run check caps list stats trace vfio stop version help --help --version" \
+		replies=$(compgen -W "run check caps list stats trace vfio reset stop version help --help --version" \
 			-- "$cur")
 	elif [[ $cur == --*=* ]]; then
 		replies=$(_nidus_option "${cur%%=*}" "${cur#*=}" | sed "s|^|${cur%%=*}=|")
@@ -156,7 +156,7 @@ _nidus()
 		*)
 			case $verb in
 			run | check) replies=$(compgen -f -- "$cur") ;;
-			stats | trace | stop)
+			stats | trace | reset | stop)
 				replies=$(compgen -W "$(nidus list 2>/dev/null | cut -d' ' -f1)" \
 					-- "$cur")
 				;;
@@ -168,7 +168,7 @@ _nidus()
 				fi
 				;;
 			help)
-				replies=$(compgen -W "run check caps list stats trace vfio stop version help" \
+				replies=$(compgen -W "run check caps list stats trace vfio reset stop version help" \
 					-- "$cur")
 				;;
 			esac

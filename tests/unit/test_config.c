@@ -317,6 +317,7 @@ static void test_print(void **state)
 				  "serial      to=stdio\n"
 				  "console     to=off\n"
 				  "rng         on\n"
+				  "restart     off\n"
 				  "exit-port   0xf4\n"
 				  "seccomp     kill\n");
 	free(text);

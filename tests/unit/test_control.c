@@ -26,7 +26,7 @@
 
 /* What a VM would count. */
 struct vm {
-	unsigned int stats, stops;
+	unsigned int stats, stops, resets;
 	struct trace *trace; /* whose lines go to a client; NULL: none */
 	size_t size;	     /* of the answer; 0: a short one */
 };
@@ -63,7 +63,17 @@ static int vm_trace(void *context, const char *device, struct trace *trace)
 	return 0;
 }
 
-static const struct control_ops ops = { .stats = vm_stats, .stop = vm_stop, .trace = vm_trace };
+static int vm_reset(void *context)
+{
+	struct vm *vm = context;
+
+	/* The second time it cannot. */
+	return vm->resets++ ? -EOPNOTSUPP : 0;
+}
+
+static const struct control_ops ops = {
+	.stats = vm_stats, .stop = vm_stop, .reset = vm_reset, .trace = vm_trace
+};
 
 static char runtime[64];
 
@@ -137,11 +147,14 @@ static void test_requests(void **state)
 		{ "stats\n", "ok\nexits 1\n" },
 		{ "stats json", "ok\n{\"exits\": 1}\n" },
 		{ "stop", "ok\n" },
+		{ "reset", "ok\n" },
+		{ "reset", "error a reset would end it; run it with --restart for this, or end it: "
+			   "nidus stop" },
 		{ "stats xml",
 		  "error unknown request; valid ones: stats, stats json, trace DEVICE, "
-		  "stop" },
+		  "reset, stop" },
 		{ "STOP", "error unknown request; valid ones: stats, stats json, trace DEVICE, "
-			  "stop" },
+			  "reset, stop" },
 		{ "0123456789012345678901234567890123456789012345678901234567890123456789",
 		  "error the request is too long" },
 	};
@@ -158,6 +171,7 @@ static void test_requests(void **state)
 	}
 	assert_int_equal(vm.stats, 3);
 	assert_int_equal(vm.stops, 1);
+	assert_int_equal(vm.resets, 2);
 	close(fd);
 	control_close(control);
 	assert_int_equal(connect_to("vm1"), -ENOENT);

@@ -135,7 +135,7 @@ static void test_bad_properties(void **state)
 	} rows[] = {
 		{ NULL, NULL, "nidus,nmae", "x", 2,
 		  "vm.dtb: /: nidus,nmae: unknown property; valid ones: nidus,rng, "
-		  "nidus,exit-port, nidus,name, nidus,seccomp, nidus,log" },
+		  "nidus,restart, nidus,exit-port, nidus,name, nidus,seccomp, nidus,log" },
 		{ NULL, NULL, "nidus,name", "x", 1, "must be one string" },
 		{ NULL, NULL, "nidus,name", "x\0y", 4, "must be one string" },
 		{ NULL, NULL, "nidus,name", "", 0, "must be one string" },
@@ -481,6 +481,7 @@ static void draw_config(struct vm_config *config)
 	draw_stream(&config->serial);
 	draw_stream(&config->console);
 	config->rng = draw(2);
+	config->restart = draw(2);
 	config->exit_port = draw(2);
 	if (config->exit_port)
 		config->exit_port_base = (uint16_t)(1 + draw(0xffff));
@@ -578,6 +579,7 @@ static void same_config(const struct vm_config *a, const struct vm_config *b)
 	same_stream(&a->serial, &b->serial);
 	same_stream(&a->console, &b->console);
 	assert_int_equal(a->rng, b->rng);
+	assert_int_equal(a->restart, b->restart);
 	assert_int_equal(a->exit_port, b->exit_port);
 	assert_int_equal(a->exit_port_base, b->exit_port_base);
 	assert_int_equal(a->disk_count, b->disk_count);

@@ -332,6 +332,40 @@ static void test_reset(void **state)
 	assert_int_equal(sent(f, 0x40), 0);
 }
 
+/* All that a guest can write comes back to what it found. */
+static void test_host_reset(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t before[PCI_CONFIG_SIZE];
+	uint64_t address = f->device.fn.bar[BAR_DEVICE].address;
+
+	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
+		before[i] = (uint8_t)config(f, i, 1);
+	pci_host_reset(&f->machine->host);
+	assert_int_equal(f->device.resets, 1);
+	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
+		assert_int_equal(config(f, i, 1), before[i]);
+
+	enable_msix(f, PCI_MSIX_FLAGS_ENABLE);
+	program_vector(f, 0, 0x40, false);
+	pci_set_intx(&f->device.fn, true);
+	/* Not the control whose upper bit is a function level reset. */
+	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
+		if (i != f->express + PCI_EXP_DEVCTL + 1)
+			set_config(f, i, 1, 0x5a);
+	pci_host_reset(&f->machine->host);
+	assert_int_equal(f->device.resets, 2);
+	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
+		if (config(f, i, 1) != before[i])
+			fail_msg("register %#x is %#x, was %#x", i, config(f, i, 1), before[i]);
+	assert_int_equal(f->device.fn.bar[BAR_DEVICE].address, address);
+	assert_int_equal(f->device.moved_to, address);
+	assert_false(f->machine->irq[f->device.fn.gsi]);
+	enable_msix(f, PCI_MSIX_FLAGS_ENABLE);
+	pci_msix_raise(&f->device.fn, 0);
+	assert_int_equal(sent(f, 0x40), 0);
+}
+
 static void test_intx(void **state)
 {
 	struct fixture *f = *state;
@@ -388,13 +422,21 @@ static void test_capability_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_ids),		 TEST(test_access_shapes),
-		TEST(test_two_ways),	 TEST(test_bars_assigned),
-		TEST(test_bar_sizing),	 TEST(test_bar_moves),
-		TEST(test_msix_sends),	 TEST(test_msix_masks),
-		TEST(test_msix_blocked), TEST(test_msix_odd_accesses),
-		TEST(test_reset),	 TEST(test_intx),
-		TEST(test_intx_shared),	 TEST(test_capability_list),
+		TEST(test_ids),
+		TEST(test_access_shapes),
+		TEST(test_two_ways),
+		TEST(test_bars_assigned),
+		TEST(test_bar_sizing),
+		TEST(test_bar_moves),
+		TEST(test_msix_sends),
+		TEST(test_msix_masks),
+		TEST(test_msix_blocked),
+		TEST(test_msix_odd_accesses),
+		TEST(test_reset),
+		TEST(test_host_reset),
+		TEST(test_intx),
+		TEST(test_intx_shared),
+		TEST(test_capability_list),
 	};
 
 	return cmocka_run_group_tests_name("pci", tests, NULL, NULL);

@@ -31,7 +31,7 @@ struct call {
 };
 
 /* The wait status of a process that closes the filter of @thread and makes @call. */
-static int status_of(enum sandbox_thread thread, enum seccomp_mode mode, bool host_devices,
+static int status_of(enum sandbox_thread thread, enum seccomp_mode mode, unsigned int machine,
 		     const struct call *call)
 {
 	int status = -1;
@@ -43,8 +43,7 @@ static int status_of(enum sandbox_thread thread, enum seccomp_mode mode, bool ho
 		 */
 		long end = thread == SANDBOX_CONTROL ? SYS_exit_group : SYS_exit;
 
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-		    sandbox_filter(thread, mode, host_devices))
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || sandbox_filter(thread, mode, machine))
 			_exit(99);
 		syscall(call->number, call->argument[0], call->argument[1], call->argument[2]);
 		for (;;)
@@ -56,7 +55,7 @@ static int status_of(enum sandbox_thread thread, enum seccomp_mode mode, bool ho
 
 static int status_after(enum sandbox_thread thread, enum seccomp_mode mode, const struct call *call)
 {
-	return status_of(thread, mode, false, call);
+	return status_of(thread, mode, 0, call);
 }
 
 static const struct call forbidden[] = {
@@ -119,15 +118,40 @@ static void test_host_devices(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++) {
-		assert_true(WIFSIGNALED(status_of(SANDBOX_VCPU, SECCOMP_KILL, false, &calls[i])));
-		assert_true(WIFEXITED(status_of(SANDBOX_VCPU, SECCOMP_KILL, true, &calls[i])));
-		assert_true(WIFEXITED(status_of(SANDBOX_IO, SECCOMP_KILL, true, &calls[i])));
-		assert_true(WIFSIGNALED(status_of(SANDBOX_CONTROL, SECCOMP_KILL, true, &calls[i])));
+		assert_true(WIFSIGNALED(status_of(SANDBOX_VCPU, SECCOMP_KILL, 0, &calls[i])));
+		assert_true(WIFEXITED(status_of(SANDBOX_VCPU, SECCOMP_KILL,
+						SANDBOX_HAS_HOST_DEVICES, &calls[i])));
+		assert_true(WIFEXITED(
+			status_of(SANDBOX_IO, SECCOMP_KILL, SANDBOX_HAS_HOST_DEVICES, &calls[i])));
+		assert_true(WIFSIGNALED(status_of(SANDBOX_CONTROL, SECCOMP_KILL,
+						  SANDBOX_HAS_HOST_DEVICES, &calls[i])));
 	}
 	/* And the rest stays forbidden: all but the last. */
 	for (unsigned int i = 0; i + 1 < ARRAY_SIZE(forbidden); i++)
-		assert_true(
-			WIFSIGNALED(status_of(SANDBOX_VCPU, SECCOMP_KILL, true, &forbidden[i])));
+		assert_true(WIFSIGNALED(status_of(SANDBOX_VCPU, SECCOMP_KILL,
+						  SANDBOX_HAS_HOST_DEVICES, &forbidden[i])));
+}
+
+/* Nor what a restart needs for machines that do not restart. */
+static void test_restarts(void **state)
+{
+	const struct call calls[] = {
+		{ SYS_ioctl, { -1, KVM_SET_SREGS, 0 } },
+		{ SYS_pread64, { -1, 0, 0 } },
+	};
+	const struct call host = { SYS_ioctl, { -1, VFIO_DEVICE_SET_IRQS, 0 } };
+	const unsigned int both = SANDBOX_RESTARTS | SANDBOX_HAS_HOST_DEVICES;
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++) {
+		assert_true(WIFSIGNALED(status_of(SANDBOX_VCPU, SECCOMP_KILL, 0, &calls[i])));
+		assert_true(WIFEXITED(
+			status_of(SANDBOX_VCPU, SECCOMP_KILL, SANDBOX_RESTARTS, &calls[i])));
+		assert_true(WIFEXITED(status_of(SANDBOX_VCPU, SECCOMP_KILL, both, &calls[i])));
+		assert_true(WIFSIGNALED(status_of(SANDBOX_CONTROL, SECCOMP_KILL, both, &calls[i])));
+	}
+	assert_true(WIFSIGNALED(status_of(SANDBOX_VCPU, SECCOMP_KILL, SANDBOX_RESTARTS, &host)));
+	assert_true(WIFEXITED(status_of(SANDBOX_VCPU, SECCOMP_KILL, both, &host)));
 }
 
 static void test_modes(void **state)
@@ -151,10 +175,14 @@ static void test_rules(void **state)
 		/* No ioctl without its number. */
 		if (rules[i].call == SCMP_SYS(ioctl))
 			assert_true(rules[i].request != SANDBOX_ANY_ARGUMENT);
+		/* Not twice for one machine, unless for two reasons that it may not have. */
 		for (unsigned int j = 0; j < i; j++)
 			assert_false(rules[i].call == rules[j].call &&
 				     rules[i].request == rules[j].request &&
-				     rules[i].threads & rules[j].threads);
+				     rules[i].threads & rules[j].threads &&
+				     (rules[i].when == rules[j].when ||
+				      sandbox_applies(rules[i].when, 0) ||
+				      sandbox_applies(rules[j].when, 0)));
 	}
 }
 
@@ -224,8 +252,9 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unlisted_dies), cmocka_unit_test(test_threads_differ),
-		cmocka_unit_test(test_host_devices),  cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_rules),	      cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_host_devices),  cmocka_unit_test(test_restarts),
+		cmocka_unit_test(test_modes),	      cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_paths),
 	};
 
 	if (argc == 2 && !strcmp(argv[1], "--list"))

@@ -715,6 +715,31 @@ static void test_reset(void **state)
 			 PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 }
 
+/* As when the machine restarts: DMA has been stopped, and the guest finds what it found first. */
+static void test_machine_reset(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int pasid, maps;
+
+	f->fake->device.pasid_bits = 8;
+	assert_true(pass(f));
+	maps = f->machine->map_count;
+	pasid = find_ext(f, PCI_EXT_CAP_ID_PASID);
+	put(f, pasid + PCI_PASID_CTRL, 2, PCI_PASID_CTRL_ENABLE);
+	write_entry(f, 0, 0x40, false);
+	set_msix(f, true);
+	pci_host_reset(&f->machine->host);
+	assert_int_equal(f->fake->resets, 1);
+	assert_false(irq_of(f, VFIO_PCI_MSIX_IRQ_INDEX)->enabled);
+	assert_int_equal(get(f, pasid + PCI_PASID_CTRL, 2), 0);
+	assert_int_equal(f->machine->map_count, maps);
+	assert_int_equal(get(f, PCI_COMMAND, 2),
+			 PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	/* Ours, for the guest to make use of; the device has forgotten what it was told to do. */
+	assert_int_equal(load_le16(&f->fake->config[PCI_COMMAND]),
+			 PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
 static void test_no_reset(void **state)
 {
 	struct fixture *f = *state;
@@ -879,6 +904,7 @@ int main(void)
 		TEST(late_intx),
 		TEST(no_irqs),
 		TEST(reset),
+		TEST(machine_reset),
 		TEST(no_reset),
 		TEST(end),
 		TEST(error),

@@ -1109,6 +1109,15 @@ static void test_halt(void **state)
 	deadline.tv_sec += 10;
 	assert_int_equal(pthread_timedjoin_np(vcpu, NULL, &deadline), 0);
 	assert_int_not_equal(vtd_fixture_read64(&w->f, VTD_IQH), 4096 - 32);
+	/* A reset starts it anew. */
+	vtd_reset(w->f.unit);
+	assert_int_equal(fake_host_count(&w->host), 1);
+	vtd_fixture_store(&w->f, w->context + SOURCE * 32, 0);
+	set_context(w, SOURCE, w->directory);
+	enable(w);
+	set_entry(w, PASID, VTD_PGTT_FS, 1, vtd_fixture_page(&w->f), 0);
+	entry_changed(w, 1, PASID);
+	assert_non_null(fake_host_bound(&w->host, PASID));
 }
 
 #define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -14,8 +14,9 @@
 
 #define INSTRUCTIONS BPF_MAXINSNS
 
-/* Without, and with devices of the host. */
-static const char *const machines[] = { "own", "host" };
+/* By sets of enum sandbox_machine. */
+static const char *const machines[SANDBOX_MACHINES] = { "plain", "host", "restart",
+							"host_restart" };
 
 /* What happens to an unlisted call: TRAP is a signal, which sandbox.c reports and dies of. */
 static const struct {
@@ -26,7 +27,7 @@ static const struct {
 	[SECCOMP_LOG] = { "log", SCMP_ACT_LOG },
 };
 
-static int add_rules(scmp_filter_ctx filter, bool host_devices, enum sandbox_thread thread)
+static int add_rules(scmp_filter_ctx filter, unsigned int machine, enum sandbox_thread thread)
 {
 	/* The number of the request is the second argument of every call that is told apart by it.
 	 */
@@ -39,8 +40,7 @@ static int add_rules(scmp_filter_ctx filter, bool host_devices, enum sandbox_thr
 		bool any = rule->request == SANDBOX_ANY_ARGUMENT;
 		int rc;
 
-		if (!(rule->threads & 1U << thread) ||
-		    (rule->when == SANDBOX_HOST_DEVICES && !host_devices))
+		if (!(rule->threads & 1U << thread) || !sandbox_applies(rule->when, machine))
 			continue;
 		request.datum_a = rule->request;
 		rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->call, !any, &request);
@@ -51,12 +51,12 @@ static int add_rules(scmp_filter_ctx filter, bool host_devices, enum sandbox_thr
 }
 
 /* Stores the filter in @code; returns how many instructions, or negative errno. */
-static int compile(bool host_devices, enum sandbox_thread thread, enum seccomp_mode mode,
+static int compile(unsigned int machine, enum sandbox_thread thread, enum seccomp_mode mode,
 		   struct sock_filter code[INSTRUCTIONS])
 {
 	scmp_filter_ctx filter = seccomp_init(modes[mode].action);
 	int fd = memfd_create("filter", MFD_CLOEXEC);
-	int rc = filter && fd >= 0 ? add_rules(filter, host_devices, thread) : -ENOMEM;
+	int rc = filter && fd >= 0 ? add_rules(filter, machine, thread) : -ENOMEM;
 	ssize_t n;
 
 	if (!rc)
@@ -71,17 +71,17 @@ static int compile(bool host_devices, enum sandbox_thread thread, enum seccomp_m
 	return rc;
 }
 
-static void print_filter(bool host_devices, enum sandbox_thread thread, enum seccomp_mode mode)
+static void print_filter(unsigned int machine, enum sandbox_thread thread, enum seccomp_mode mode)
 {
 	static struct sock_filter code[INSTRUCTIONS];
-	int count = compile(host_devices, thread, mode, code);
+	int count = compile(machine, thread, mode, code);
 
 	if (count < 0) {
 		fprintf(stderr, "filters: the filter of %s cannot be made: error %d\n",
 			sandbox_thread_name(thread), -count);
 		exit(EXIT_FAILURE);
 	}
-	printf("static const struct sock_filter %s_%s_%s[] = {\n", machines[host_devices],
+	printf("static const struct sock_filter %s_%s_%s[] = {\n", machines[machine],
 	       sandbox_thread_name(thread), modes[mode].name);
 	for (int i = 0; i < count; i++)
 		printf("\t{ 0x%02x, %u, %u, 0x%08x },\n", code[i].code, code[i].jt, code[i].jf,
@@ -105,14 +105,15 @@ int main(void)
 {
 	puts("/* Made by vmm/gen/filters.c of vmm/sandbox_rules.c. */\n"
 	     "#include \"vmm/sandbox.h\"");
-	for (unsigned int host = 0; host < 2; host++)
+	for (unsigned int machine = 0; machine < SANDBOX_MACHINES; machine++)
 		for (unsigned int i = 0; i < SANDBOX_THREADS; i++)
 			for (unsigned int j = 0; j < SECCOMP_OFF; j++)
-				print_filter(host, i, j);
+				print_filter(machine, i, j);
 	puts("#define FILTER(code) { sizeof(code) / sizeof(code[0]), (struct sock_filter *)code }\n"
-	     "const struct sock_fprog sandbox_filters[2][SANDBOX_THREADS][SECCOMP_OFF] = {");
-	for (unsigned int host = 0; host < 2; host++)
-		print_machine(machines[host]);
+	     "const struct sock_fprog "
+	     "sandbox_filters[SANDBOX_MACHINES][SANDBOX_THREADS][SECCOMP_OFF] = {");
+	for (unsigned int machine = 0; machine < SANDBOX_MACHINES; machine++)
+		print_machine(machines[machine]);
 	puts("};");
 	return fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

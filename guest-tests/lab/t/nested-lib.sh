@@ -19,7 +19,8 @@ mkfifo "$W/keys"
 exec {keys}<>"$W/keys"
 
 # guest_script NAME <TEXT: what G1 of the H1 of that name does; before host_script. What it prints
-# comes out of H1 as "g1: LINE". It may `pause_here`, for H1 to look at what its nidus has counted.
+# comes out of H1 as "NAME: LINE" with the name that it has there. It may `pause_here`, for H1 to look
+# at what its nidus has counted.
 guest_script() {
 	mkdir -p "$W/$1-g1.d"
 	{
@@ -66,29 +67,66 @@ complaints() {
 trouble() { echo "$1 $(complaints | wc -l)"; complaints | sed 's/^/complaint /'; }
 pause_here() { echo ready; read -r end; }
 export XDG_RUNTIME_DIR=/run
-# g1 NAME ARGUMENT...: nidus runs G1 in the background; the first argument of g1_wait and g1_end too.
+# For H0 to keep what its nidus has counted until now, under that name.
+snapshots=0
+snapshot() {
+	snapshots=$((snapshots + 1))
+	echo "at $1 $(now)"
+	echo "snapshot $snapshots $1"
+	read -r end
+}
+# What the kernel's users of an IOMMU hold: pages that are pinned, domain-ids of the first unit, open
+# files; and MiB of memory that is to be had.
+pinned() { awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' /proc/vmstat; }
+domains() { cat /sys/class/iommu/dmar0/intel-iommu/domains_used; }
+files() { cut -f 1 /proc/sys/fs/file-nr; }
+available() { awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo; }
+
+# g1 NAME ARGUMENT...: nidus runs G1 in the background; NAME is the first argument of all below, too.
 g1() {
 	name=$1
 	shift
+	rm -f /tmp/$name.in
 	mkfifo /tmp/$name.in
 	: >/tmp/$name.out
 	/nidus run --name $name -k /bzImage -i /guest.cpio -i /work.cpio "$@" \
 		-p "console=ttyS0 quiet panic=-1 nidus.cmd=\"sh /work\" $G1_PARAMS" \
 		<>/tmp/$name.in >/tmp/$name.out 2>/tmp/$name.err &
-	eval "pid_$name=$!"
+	eval "pid_$name=$! pauses_$name=0"
 }
-# Until it pauses, or is no more; then what nidus has counted, as "stats-NAME: LINE".
+g1_alive() { eval "kill -0 \$pid_$1 2>/dev/null"; }
+# Until it has printed so many lines (one) like that, or is no more.
+g1_line() {
+	until [ "$(grep -cE "$2" /tmp/$1.out)" -ge "${3:-1}" ] || ! g1_alive $1; do sleep 0.2; done
+}
+# Until it pauses, once more than before, or is no more.
+g1_pauses() {
+	eval "pauses_$1=\$((pauses_$1 + 1)); pauses=\$pauses_$1"
+	g1_line $1 '^g1-ready' $pauses
+}
+g1_go_on() { echo >/tmp/$1.in; }
+# g1_stat NAME GROUP KEY: of what its nidus has counted until now.
+g1_stat() { /nidus stats $1 2>/dev/null | sed -n "s/^$2: \(.* \)\{0,1\}$3=\([^ ]*\).*/\2/p"; }
+# Until it pauses; then what nidus has counted, as "stats-NAME: LINE".
 g1_wait() {
-	eval "pid=\$pid_$1"
-	until grep -q '^g1-ready' /tmp/$1.out || ! kill -0 $pid 2>/dev/null; do sleep 1; done
+	g1_pauses $1
 	/nidus stats $1 2>&1 | sed "s/^/stats-$1: /"
+}
+g1_kill() {
+	eval "pid=\$pid_$1"
+	kill -9 $pid
+	wait $pid 2>/dev/null
+	g1_show $1 $?
 }
 # Lets it go on, and waits for its end.
 g1_end() {
 	eval "pid=\$pid_$1"
-	echo >/tmp/$1.in
+	g1_go_on $1
 	wait $pid
-	echo "$1-status $?"
+	g1_show $1 $?
+}
+g1_show() {
+	echo "$1-status $2"
 	tr -d '\r' </tmp/$1.out | sed "s/^/$1: /"
 	sed "s/^/$1-err: /" /tmp/$1.err
 }
@@ -107,6 +145,7 @@ host() {
 	IN=$W/keys linux "$name" --name "$name" "$@"
 	wait_line "$name" '^up '
 	note "H1 is up after $(($(now_ms) - began)) ms of H0's time"
+	take_snapshots "$name"
 	if ! wait_line "$name" '^ready'; then
 		bad_row "$name: H1 gets to its end"
 		show "$name"
@@ -117,22 +156,48 @@ host() {
 	ended "$name" 0 "$name: H1 ends by itself"
 }
 
+# take_snapshots NAME: until H1 is at its end.
+take_snapshots() {
+	local count=1 label
+	while wait_line "$1" "^(ready|snapshot $count )" && ! grep -qa '^ready' "$W/$1.out"; do
+		label=$(said "$1" "snapshot $count")
+		"$NIDUS" stats "$1" >"$W/stats-$label" 2>/dev/null
+		count=$((count + 1))
+		echo >&"$keys"
+	done
+}
+
 now_ms() {
 	local up
 	read -r up _ </proc/uptime
 	printf '%d\n' "$((10#${up/./}))0"
 }
 
-# stat GROUP KEY: of what H0's nidus has counted for H1; 0 if it is not there.
+# stat GROUP KEY [SNAPSHOT]: of what H0's nidus has counted for H1; 0 if it is not there.
 stat() {
 	local value
-	value=$(sed -n "s/^$1: \(.* \)\{0,1\}$2=\([^ ]*\).*/\2/p" "$W/stats" | head -n 1)
+	value=$(sed -n "s/^$1: \(.* \)\{0,1\}$2=\([^ ]*\).*/\2/p" "$W/stats${3:+-$3}" | head -n 1)
 	printf '%s\n' "${value:-0}"
+}
+
+# grown GROUP KEY SNAPSHOT SNAPSHOT: by how much, from one to the other.
+grown() {
+	echo $(($(stat "$1" "$2" "$4") - $(stat "$1" "$2" "$3")))
+}
+
+# entries DEVICE SNAPSHOT: how many PASIDs of the device the cache of H0's unit has an entry of.
+entries() {
+	grep -c "^vtd0\.$1\.pasid" "$W/stats-$2"
 }
 
 # guest_stat NAME GUEST GROUP KEY: of what H1's nidus has counted for its G1.
 guest_stat() {
 	tr -d '\r' <"$W/$1.out" | sed -n "s/^stats-$2: $3: \(.* \)\{0,1\}$4=\([^ ]*\).*/\2/p" | tail -n 1
+}
+
+# statuses NAME GUEST: the exit codes of its lives, a line each.
+statuses() {
+	tr -d '\r' <"$W/$1.out" | sed -n "s/^$2-status //p"
 }
 
 # guest_said NAME GUEST KEY

@@ -4,9 +4,7 @@
 # device back while G1 runs.
 . "$(dirname "$0")/nested-lib.sh"
 
-mkdir -p "$W/h1.d" "$W/g1.d"
-cat >"$W/g1.d/g1" <<'G1'
-dmesg -n 1
+guest_script h1 <<'G1'
 device=/sys/bus/pci/devices/0000:00:01.0
 vendor() { head -c 2 $device/config | od -An -tx1; }
 echo "function $(cat $device/vendor):$(cat $device/device)"
@@ -25,12 +23,7 @@ for i in $(seq 600); do
 done
 echo "vendor$(vendor)"
 G1
-pack "$W/g1.d" "$W/h1.d/g1.cpio"
-cp "$KERNEL" "$W/h1.d/bzImage"
-cp "$NIDUS_INITRAMFS/guest-sdma.cpio" "$W/h1.d/guest-sdma.cpio"
-
 host_script h1 <<'H1'
-export XDG_RUNTIME_DIR=/tmp
 set -- $(sdmas)
 # After WORDS have run, or failed: "NAME CODE" and its last line.
 try() {
@@ -39,36 +32,23 @@ try() {
 	"$@" </dev/null >/tmp/out 2>&1
 	echo "$name $? $(tail -n 1 /tmp/out)"
 }
-g1() {
-	/nidus run -k /bzImage -i /guest-sdma.cpio -i /g1.cpio -m 192M --name g1 --log info \
-		--vtd --vfio $1,nested=on -p 'console=ttyS0 quiet panic=-1 nidus.cmd="sh /g1"' \
-		</dev/null >/tmp/g1 2>&1 &
-	pid=$!
-}
-# Until G1 has printed the line, or has ended.
-wait_for() {
-	while kill -0 $pid 2>/dev/null && ! grep -q "$1" /tmp/g1; do sleep 0.2; done
-}
+run() { g1 g1 -m 192M --log info --vtd --vfio $1,nested=on; }
 try unbound /nidus run -k /bzImage -m 64M --vfio $1
 try absent /nidus run -k /bzImage -m 64M --vfio 0a:00.0
 try bind /nidus vfio bind $1
 echo "unit $(/nidus caps | grep ' dmar0 ')"
 
-g1 $1
-wait_for 'nested in'
+run $1
+until grep -q 'nested in' /tmp/g1.err || ! g1_alive g1; do sleep 0.2; done
 sleep 1
-kill -9 $pid
-wait $pid
-echo "killed $?"
+g1_kill g1
 
-g1 $1
-wait_for '^waiting'
+run $1
+g1_line g1 '^waiting'
 echo "stats $(/nidus stats g1 | grep '^vfio0:')"
 try unbind /nidus vfio unbind $1
 echo "driver $(basename $(readlink /sys/bus/pci/devices/$1/driver))"
-wait $pid
-echo "g1 $?"
-sed 's/^/g1-/' /tmp/g1
+g1_end g1
 trouble trouble
 pause_here
 H1
@@ -79,18 +59,18 @@ like 'a device of a driver, or of none, is refused, with what to do' "$(said h1 
 like 'so is one that is not there' "$(said h1 absent)" '^2 .*--vfio 0a:00.0: no such device'
 like 'nidus vfio bind' "$(said h1 bind)" '^0 '
 like 'nidus caps: the unit nests' "$(said h1 unit)" '^yes .*guests can be nested'
-is 'nidus is killed while G1 boots' "$(said h1 killed)" 137
-is 'and G1 runs once more: the device' "$(said h1 g1-function)" 0x1234:0x5d3a
-is 'works, for processes and for the kernel' "$(said h1 g1-checked)" 0
-holds "its interrupts arrive ($(said h1 g1-interrupts))" test "$(said h1 g1-interrupts)" -gt 100
-is 'G1 resets the function' "$(said h1 g1-reset)" 0
-is 'which works again' "$(said h1 g1-again)" 0
-is "G1's kernel has no complaint" "$(said h1 g1-trouble)" 0
+is 'nidus is killed while G1 boots' "$(statuses h1 g1 | head -n 1)" 137
+is 'and G1 runs once more: the device' "$(guest_said h1 g1 function)" 0x1234:0x5d3a
+is 'works, for processes and for the kernel' "$(guest_said h1 g1 checked)" 0
+holds "its interrupts arrive ($(guest_said h1 g1 interrupts))" test "$(guest_said h1 g1 interrupts)" -gt 100
+is 'G1 resets the function' "$(guest_said h1 g1 reset)" 0
+is 'which works again' "$(guest_said h1 g1 again)" 0
+is "G1's kernel has no complaint" "$(guest_said h1 g1 trouble)" 0
 like 'the way taken is told' "$(said h1 stats)" 'path=iommufd, nested in dmar0'
 like 'no access to its registers has left G1' "$(said h1 stats)" ' bar_exits=0 '
 like 'the host takes the device back while G1 runs' "$(said h1 unbind)" '^0 '
-like 'G1 sees that it is gone' "$(said h1 g1-vendor)" 'ff ff'
-is 'and ends by itself, later' "$(said h1 g1)" 0
+like 'G1 sees that it is gone' "$(guest_said h1 g1 vendor)" 'ff ff'
+is 'and ends by itself, later' "$(said h1 g1-status)" 0
 is "H1's kernel has no complaint" "$(said h1 trouble)" 0 ||
 	note "$(tr -d '\r' <"$W/h1.out" | grep '^complaint')"
 holds "H0 walked nested tables ($(stat vtd0.sdma0 walks_nested))" \
