@@ -18,6 +18,8 @@
 #include "devices/vfio_uapi.h"
 #include "viommu/spec.h"
 
+#define MOST_DEVICES 64 /* one bit each */
+
 int vfio_error(int rc, char *error, size_t size, const char *format, ...)
 {
 	va_list args;
@@ -177,6 +179,22 @@ static int open_device(struct vfio_host *host, const struct vfio_device_options 
 	return rc ? rc : get_info(host, error, size);
 }
 
+/* Adds it to the VM's devices. False if there are too many. */
+static bool link_host(struct vfio_host *host)
+{
+	struct vfio_context *context = host->context;
+	uint64_t taken = 0;
+
+	pthread_mutex_lock(&context->lock);
+	for (const struct vfio_host *other = context->hosts; other; other = other->next)
+		taken |= other->bit;
+	host->bit = ~taken & (taken + 1); /* the lowest that is free, or none */
+	host->next = context->hosts;
+	context->hosts = host;
+	pthread_mutex_unlock(&context->lock);
+	return host->bit;
+}
+
 int vfio_device_open(struct vfio_context *context, const struct vfio_device_options *options,
 		     struct vfio_device *device, char *error, size_t size)
 {
@@ -190,11 +208,12 @@ int vfio_device_open(struct vfio_context *context, const struct vfio_device_opti
 	host->device = device;
 	host->context = context;
 	host->kernel = context->kernel;
-	pthread_mutex_lock(&context->lock);
-	host->next = context->hosts;
-	context->hosts = host;
-	pthread_mutex_unlock(&context->lock);
-	rc = open_device(host, options, error, size);
+	if (link_host(host))
+		rc = open_device(host, options, error, size);
+	else
+		rc = vfio_error(-ENOSPC, error, size,
+				"vfio %s: %u devices are passed already, and no more can be",
+				device->name, MOST_DEVICES);
 	if (rc)
 		vfio_device_close(device);
 	return rc;
@@ -208,6 +227,8 @@ static void unlink_host(struct vfio_host *host)
 	while (*at != host)
 		at = &(*at)->next;
 	*at = host->next;
+	for (struct vfio_domain **pending = &host->context->pending; *pending;)
+		pending = vfio_domain_settle(pending, host->bit);
 	pthread_mutex_unlock(&host->context->lock);
 }
 

@@ -18,7 +18,10 @@
  *   vfio_host_type1.c   groups and containers, for kernels without iommufd
  *
  * Locks. A context's `lock` protects its domains and what is attached where; it is taken with the
- * unit's locks held. Inside of it comes the fault queue's, a leaf (vfio_host_fault.h).
+ * unit's locks held, by threads of vCPUs. Inside of it comes the fault queue's, a leaf
+ * (vfio_host_fault.h), which the loop's thread takes as well: nothing sleeps with that one held but
+ * single system calls. None of these waits for a page response, so nobody has to answer meanwhile:
+ * the kernel's drain of page requests, at the end of an attachment, waits for its own threads.
  */
 #ifndef NIDUS_DEVICES_VFIO_HOST_H
 #define NIDUS_DEVICES_VFIO_HOST_H
@@ -66,10 +69,10 @@ struct vfio_domain {
 	uint64_t cap, ecap;	    /* PARENT: of the host units that it is for */
 	bool pasid;		    /* PARENT: for devices with PASIDs */
 	struct vfio_shadow *shadow; /* SHADOW */
-	/* What is to be invalidated at the end of the guest's wait. */
+	/* What is to be invalidated at the end of the guest's wait, and for whom: vfio_host.bit. */
 	struct vfio_ranges ranges;
 	struct vfio_domain *next_pending;
-	bool pending;
+	uint64_t waiting;
 };
 
 /* --- Context and devices --- */
@@ -85,11 +88,12 @@ struct vfio_context {
 	struct vfio_host *hosts; /* open devices */
 	struct vfio_domain *parents;
 	struct vfio_domain *bucket[VFIO_BUCKETS]; /* the others, by root */
-	struct vfio_domain *pending;		  /* domains with ranges */
+	struct vfio_domain *pending;		  /* domains that somebody waits for */
 	struct vfio_faults *faults;		  /* NULL: no device has page requests */
 	uint32_t ioas;				  /* RAM */
 	bool mapped;
 	unsigned int quota, domains, pasids; /* how many at most of each, and now */
+	unsigned int tables;		     /* of all shadows, VFIO_SHADOW_TABLES at most */
 };
 
 /* What is bound to one PASID of a device. */
@@ -105,7 +109,9 @@ struct vfio_host {
 	struct vfio_device *device;
 	struct vfio_context *context;
 	const struct vfio_kernel *kernel;
+	uint64_t bit;	    /* its own among the VM's devices */
 	uint32_t dev_id;    /* iommufd's name for it */
+	bool stuck;	    /* it was waited for in vain: not again, until something works */
 	bool pasid_api;	    /* the kernel attaches PASIDs, and wants to be told of it */
 	char address[16];   /* "0000:06:0d.0"; "" for an inherited file */
 	char unit_name[32]; /* of the host's unit: "dmar0"; "" if unknown */
@@ -181,11 +187,11 @@ int vfio_iommufd_invalidate(struct vfio_host *host, uint32_t hwpt,
 int vfio_iommufd_fault_queue(struct vfio_host *host, uint32_t *id, int *fd);
 /*
  * Attaches @hwpt to requests with @pasid, in the place of what was there; @pasid VTD_NO_PASID:
- * those without. Waits, up to VFIO_RESET_MS, for a reset of the device to end.
+ * those without. -EBUSY while the device is being reset.
  */
 int vfio_iommufd_attach(struct vfio_host *host, uint32_t pasid, uint32_t hwpt);
+/* A device that was given back to the host is detached: it went with its file. */
 int vfio_iommufd_detach(struct vfio_host *host, uint32_t pasid);
-#define VFIO_RESET_MS 1000
 
 /* --- vfio_host_domain.c; context->lock held --- */
 
@@ -203,14 +209,16 @@ int vfio_check_memlock(const struct vfio_context *context, const char *name, cha
 /* Maps RAM, once, and makes host->parent. */
 int vfio_domain_parent(struct vfio_host *host, char *error, size_t size);
 /*
- * Makes @domain, a shadow, anew from the guest's table and moves all that is attached to it there
- * without a gap. 0 or a negative errno, and nothing has changed.
+ * The devices of @bits do not wait for *@at any more, which leaves the list of pending domains when
+ * nobody does. What follows it in the list.
  */
-int vfio_domain_rebuild(struct vfio_host *host, struct vfio_domain *domain);
+struct vfio_domain **vfio_domain_settle(struct vfio_domain **at, uint64_t bits);
 /* Destroys all parents; nothing is attached any more. */
 void vfio_domains_close(struct vfio_context *context);
 
 /* --- vfio_host_bind.c: struct vtd_host_ops; they take context->lock --- */
+
+#define VFIO_RESET_MS 1000 /* that bind() waits for a reset of the device to end */
 
 int vfio_host_bind(void *context, uint32_t pasid, const struct vtd_binding *binding);
 int vfio_host_unbind(void *context, uint32_t pasid);
@@ -219,11 +227,6 @@ int vfio_host_invalidate(void *context, uint32_t pasid, const struct vtd_host_in
 int vfio_host_flush(void *context);
 /* Detaches everything. */
 void vfio_host_unbind_all(struct vfio_host *host);
-/*
- * Puts @hwpt in the place of @domain->hwpt wherever that is attached. 0, or the first error; then
- * the old one is back where the kernel takes it.
- */
-int vfio_host_swap(struct vfio_context *context, const struct vfio_domain *domain, uint32_t hwpt);
 
 /* --- vfio_host_fault.c and vfio_host_group.c --- */
 

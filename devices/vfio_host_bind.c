@@ -2,8 +2,9 @@
 /*
  * What a guest's PASID entries ask for, attached in the host; and what the guest invalidates.
  *
- * A PASID changes its domain in one step: the kernel puts the new one in the place of the old. With
- * one exception: the kernel loses count when a domain with page requests is replaced for requests
+ * A PASID changes its domain by one call: the kernel puts the new one in the place of the old. (Its
+ * drivers for VT-d and AMD-Vi block the device in between; no call does better.) With one
+ * exception: the kernel loses count when a domain with page requests is replaced for requests
  * without PASID, so there the old one is detached first.
  *
  * PASID 0 is the kernel's own for requests without, so it cannot be bound to anything else. The
@@ -19,6 +20,9 @@
 #include "devices/vfio_host.h"
 #include "devices/vfio_host_shadow.h"
 #include "devices/vfio_host_type1.h"
+
+/* Between two attempts to attach while the device is being reset. */
+#define RETRY_MS 10
 
 /* --- What is attached. context->lock held. --- */
 
@@ -88,6 +92,27 @@ static int detach(struct vfio_host *host, struct vfio_attachment *attachment)
 	return 0;
 }
 
+/*
+ * Puts @hwpt in the place of @old, NULL if there is nothing. Waits for a reset of the device to
+ * end, without the fault queue's lock; once in vain.
+ */
+static int attach_hwpt(struct vfio_host *host, uint32_t pasid, const struct vfio_domain *old,
+		       uint32_t hwpt)
+{
+	int rc;
+
+	for (unsigned int waited = 0;; waited += RETRY_MS) {
+		rc = old && old->key.faultable
+			     ? vfio_faults_change(host, pasid, vfio_iommufd_attach, hwpt)
+			     : vfio_iommufd_attach(host, pasid, hwpt);
+		if (rc != -EBUSY || host->stuck || waited >= VFIO_RESET_MS)
+			break;
+		host->kernel->sleep(host->kernel->context, RETRY_MS);
+	}
+	host->stuck = rc == -EBUSY;
+	return rc;
+}
+
 /* Takes over the caller's reference of @domain, or drops it on failure. */
 static int attach(struct vfio_host *host, struct vfio_attachment *attachment,
 		  struct vfio_domain *domain)
@@ -101,9 +126,7 @@ static int attach(struct vfio_host *host, struct vfio_attachment *attachment,
 		old = NULL;
 	}
 	if (!rc)
-		rc = old && old->key.faultable
-			     ? vfio_faults_change(host, pasid, vfio_iommufd_attach, domain->hwpt)
-			     : vfio_iommufd_attach(host, pasid, domain->hwpt);
+		rc = attach_hwpt(host, pasid, old, domain->hwpt);
 	if (rc) {
 		vfio_domain_put(host, domain);
 		return rc;
@@ -194,60 +217,44 @@ void vfio_host_unbind_all(struct vfio_host *host)
 	pthread_mutex_unlock(&host->context->lock);
 }
 
-/* Every PASID that has @domain gets @hwpt. 0, or the first error; the others are tried all the
- * same. */
-static int swap(struct vfio_context *context, const struct vfio_domain *domain, uint32_t hwpt)
-{
-	int error = 0;
-
-	for (struct vfio_host *host = context->hosts; host; host = host->next)
-		for (unsigned int i = 0; i < VFIO_BUCKETS; i++)
-			for (struct vfio_attachment *at = host->bucket[i]; at; at = at->next) {
-				int rc = at->domain == domain
-						 ? vfio_iommufd_attach(host, at->pasid, hwpt)
-						 : 0;
-
-				error = error ? error : rc;
-			}
-	return error;
-}
-
-int vfio_host_swap(struct vfio_context *context, const struct vfio_domain *domain, uint32_t hwpt)
-{
-	int rc = swap(context, domain, hwpt);
-
-	if (rc)
-		swap(context, domain, domain->hwpt);
-	return rc;
-}
-
 /* --- Invalidations: collected per domain, sent by vfio_host_flush() --- */
 
-static void collect(struct vfio_context *context, struct vfio_domain *domain,
+static void collect(struct vfio_host *host, struct vfio_domain *domain,
 		    const struct vtd_host_invalidation *list, unsigned int count)
 {
+	struct vfio_context *context = host->context;
+
 	for (unsigned int i = 0; i < count; i++)
 		vfio_ranges_add(&domain->ranges, list[i].address, list[i].pages, list[i].leaf);
-	if (domain->pending)
-		return;
-	domain->pending = true;
-	domain->next_pending = context->pending;
-	context->pending = domain;
+	if (!domain->waiting) {
+		domain->next_pending = context->pending;
+		context->pending = domain;
+	}
+	domain->waiting |= host->bit;
+}
+
+/* Addresses of a first stage say nothing about those of the second, which may have changed, too. */
+static bool is_second_stage(const struct vtd_host_invalidation *list, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (list[i].second_stage)
+			return true;
+	return false;
 }
 
 static void invalidate_iommufd(struct vfio_host *host, uint32_t pasid,
 			       const struct vtd_host_invalidation *list, unsigned int count)
 {
-	const struct vtd_host_invalidation everything = { 0, UINT64_MAX, false };
+	const struct vtd_host_invalidation everything = { .pages = UINT64_MAX };
 	struct vfio_attachment *attachment = find(host, pasid);
 	struct vfio_domain *domain = attachment ? attachment->domain : NULL;
 
 	if (!domain || domain->key.kind == VFIO_PARENT)
 		return;
-	collect(host->context, domain, list, count);
-	/* Addresses of the first stage say nothing about those of the second. */
-	if (domain->key.kind == VFIO_NESTED && domain->key.parent->key.kind == VFIO_SHADOW)
-		collect(host->context, domain->key.parent, &everything, 1);
+	collect(host, domain, list, count);
+	if (domain->key.kind == VFIO_NESTED && domain->key.parent->key.kind == VFIO_SHADOW &&
+	    is_second_stage(list, count))
+		collect(host, domain->key.parent, &everything, 1);
 }
 
 int vfio_host_invalidate(void *context, uint32_t pasid, const struct vtd_host_invalidation *list,
@@ -264,26 +271,16 @@ int vfio_host_invalidate(void *context, uint32_t pasid, const struct vtd_host_in
 	return 0;
 }
 
-/* What is nested in a shadow cannot move to another: there, mappings are cut where they must be. */
-static int update_shadow(struct vfio_host *host, struct vfio_domain *domain)
-{
-	int rc = vfio_shadow_update(host, domain->shadow, &domain->ranges, domain->key.nests);
-
-	if (rc == -EAGAIN && vfio_domain_rebuild(host, domain))
-		return vfio_shadow_update(host, domain->shadow, &domain->ranges, true);
-	return rc == -EAGAIN ? 0 : rc;
-}
-
 static int send(struct vfio_host *host, struct vfio_domain *domain)
 {
-	int rc = domain->shadow ? update_shadow(host, domain)
-				: vfio_iommufd_invalidate(host, domain->hwpt, &domain->ranges);
-
-	vfio_ranges_clear(&domain->ranges);
-	return rc;
+	return domain->shadow ? vfio_shadow_update(host, domain->shadow, &domain->ranges)
+			      : vfio_iommufd_invalidate(host, domain->hwpt, &domain->ranges);
 }
 
-/* Everything of @kind that is pending, whichever device it was collected for. */
+/*
+ * Every domain of @kind that @host's unit waits for. What succeeds is done for other devices too,
+ * which may be behind other units; of what fails, each hears by its own wait.
+ */
 static int send_kind(struct vfio_host *host, enum vfio_domain_kind kind)
 {
 	struct vfio_domain **at = &host->context->pending;
@@ -293,14 +290,13 @@ static int send_kind(struct vfio_host *host, enum vfio_domain_kind kind)
 		struct vfio_domain *domain = *at;
 		int rc;
 
-		if (domain->key.kind != kind) {
+		if (domain->key.kind != kind || !(domain->waiting & host->bit)) {
 			at = &domain->next_pending;
 			continue;
 		}
-		*at = domain->next_pending;
-		domain->pending = false;
 		rc = send(host, domain);
 		error = error ? error : rc;
+		at = vfio_domain_settle(at, rc ? host->bit : UINT64_MAX);
 	}
 	return error;
 }

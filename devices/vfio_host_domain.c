@@ -241,6 +241,18 @@ static void forget_pending(struct vfio_context *context, const struct vfio_domai
 		*at = domain->next_pending;
 }
 
+struct vfio_domain **vfio_domain_settle(struct vfio_domain **at, uint64_t bits)
+{
+	struct vfio_domain *domain = *at;
+
+	domain->waiting &= ~bits;
+	if (domain->waiting)
+		return &domain->next_pending;
+	vfio_ranges_clear(&domain->ranges);
+	*at = domain->next_pending;
+	return at;
+}
+
 void vfio_domain_put(struct vfio_host *host, struct vfio_domain *domain)
 {
 	struct vfio_context *context = host->context;
@@ -261,27 +273,6 @@ void vfio_domain_put(struct vfio_host *host, struct vfio_domain *domain)
 	free(domain);
 	if (parent)
 		vfio_domain_put(host, parent);
-}
-
-int vfio_domain_rebuild(struct vfio_host *host, struct vfio_domain *domain)
-{
-	struct vfio_domain new = { .key = domain->key };
-	uint32_t old_hwpt = domain->hwpt;
-	struct vfio_shadow *old = domain->shadow;
-	int rc = create_shadow(host, &new);
-
-	if (rc)
-		return rc;
-	rc = vfio_host_swap(host->context, domain, new.hwpt);
-	if (!rc) {
-		domain->hwpt = new.hwpt;
-		domain->shadow = new.shadow;
-		new.hwpt = old_hwpt;
-		new.shadow = old;
-	}
-	vfio_iommufd_destroy(host, new.hwpt);
-	vfio_shadow_destroy(host, new.shadow);
-	return rc;
 }
 
 /* --- From a guest's entry to a domain --- */

@@ -9,9 +9,6 @@
 #include "devices/vfio_host.h"
 #include "devices/vfio_uapi.h"
 
-/* Between two attempts to attach while the device is being reset. */
-#define RETRY_MS 10
-
 int vfio_ioctl(struct vfio_host *host, int fd, unsigned long request, void *argument)
 {
 	const struct vfio_kernel *kernel = host->kernel;
@@ -200,12 +197,8 @@ int vfio_iommufd_attach(struct vfio_host *host, uint32_t pasid, uint32_t hwpt)
 		cmd.flags = 0;
 		cmd.pasid = 0;
 	}
-	for (unsigned int waited = 0;; waited += RETRY_MS) {
-		rc = vfio_ioctl(host, host->device->fd, UAPI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
-		if (rc != -EBUSY || waited >= VFIO_RESET_MS)
-			return rc < 0 ? rc : 0;
-		host->kernel->sleep(host->kernel->context, RETRY_MS);
-	}
+	rc = vfio_ioctl(host, host->device->fd, UAPI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
+	return rc < 0 ? rc : 0;
 }
 
 int vfio_iommufd_detach(struct vfio_host *host, uint32_t pasid)
@@ -223,5 +216,5 @@ int vfio_iommufd_detach(struct vfio_host *host, uint32_t pasid)
 		cmd.pasid = 0;
 	}
 	rc = vfio_ioctl(host, host->device->fd, UAPI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
-	return rc < 0 ? rc : 0;
+	return rc < 0 && rc != -ENOTTY ? rc : 0;
 }

@@ -21,6 +21,7 @@ struct vfio_shadow {
 	enum source source;
 	uint64_t root;
 	unsigned int width;
+	unsigned int tables;	 /* of the last look at all of it; counted in the context */
 	struct vfio_runs mapped; /* in ascending order */
 };
 
@@ -103,139 +104,157 @@ static bool stays(const struct vfio_runs *wanted, const struct vfio_run *run)
 	       run->write == in->write;
 }
 
-/* True if some byte of @run is wanted as it is, but not all are. */
-static bool is_cut(const struct vfio_runs *wanted, const struct vfio_run *run)
+/*
+ * What the source has in [start, end). All tables of all shadows together are bounded, so that
+ * looking at all of them, as one wait can make us do, does not take longer than looking at one.
+ */
+static int look(struct vfio_host *host, struct vfio_shadow *shadow, uint64_t start, uint64_t end,
+		struct vfio_runs *wanted)
 {
-	for (unsigned int i = position(wanted, run->iova);
-	     i < wanted->count && wanted->run[i].iova < run->iova + run->len; i++) {
-		const struct vfio_run *in = &wanted->run[i];
-
-		if (in->gpa - in->iova == run->gpa - run->iova && in->read == run->read &&
-		    in->write == run->write)
-			return true;
-	}
-	return false;
-}
-
-/* Unmaps those from @first to before @end that do not stay; what was unmapped leaves the list. */
-static int unmap_others(struct vfio_host *host, struct vfio_shadow *shadow,
-			const struct vfio_runs *wanted, unsigned int first, unsigned int end)
-{
-	struct vfio_runs *mapped = &shadow->mapped;
-	unsigned int to = first, from;
-	int rc = 0;
-
-	if (first == end)
-		return 0;
-	for (from = first; from < end && !rc; from++) {
-		if (!stays(wanted, &mapped->run[from]))
-			rc = unmap(host, shadow, &mapped->run[from]);
-		else
-			mapped->run[to++] = mapped->run[from];
-	}
-	if (rc)
-		from--;
-	memmove(&mapped->run[to], &mapped->run[from],
-		(mapped->count - from) * sizeof(mapped->run[0]));
-	mapped->count -= from - to;
-	return rc;
-}
-
-/* Maps one run and notes it at @at. */
-static int map_at(struct vfio_host *host, struct vfio_shadow *shadow, unsigned int at,
-		  const struct vfio_run *run)
-{
-	struct vfio_runs *mapped = &shadow->mapped;
+	struct vfio_context *context = host->context;
+	unsigned int may = VFIO_SHADOW_TABLES - (context->tables - shadow->tables), left = may;
 	int rc;
-
-	if (mapped->count >= VFIO_SHADOW_MAPPINGS)
-		return -ENOSPC;
-	rc = vfio_runs_reserve(mapped);
-	if (!rc)
-		rc = map(host, shadow, run);
-	if (rc)
-		return rc;
-	memmove(&mapped->run[at + 1], &mapped->run[at],
-		(mapped->count - at) * sizeof(mapped->run[0]));
-	mapped->run[at] = *run;
-	mapped->count++;
-	return 0;
-}
-
-/* Maps what of @run is not mapped; what is mapped of it is part of it. */
-static int map_rest(struct vfio_host *host, struct vfio_shadow *shadow, struct vfio_run run)
-{
-	uint64_t end = run.iova + run.len;
-	unsigned int at = position(&shadow->mapped, run.iova);
-
-	while (run.iova < end) {
-		const struct vfio_run *next =
-			at < shadow->mapped.count ? &shadow->mapped.run[at] : NULL;
-		int rc = 0;
-
-		if (next && next->iova == run.iova) {
-			run.len = next->len;
-		} else {
-			run.len = (next ? min_u64(end, next->iova) : end) - run.iova;
-			rc = map_at(host, shadow, at, &run);
-		}
-		if (rc)
-			return rc;
-		run.iova += run.len;
-		run.gpa += run.len;
-		at++;
-	}
-	return 0;
-}
-
-/* What the source has in [start, end). */
-static int look(const struct vfio_host *host, const struct vfio_shadow *shadow, uint64_t start,
-		uint64_t end, struct vfio_runs *wanted)
-{
-	const struct ram *ram = host->context->ram;
 
 	if (shadow->source == NOTHING)
 		return 0;
 	if (shadow->source == IDENTITY)
-		return vfio_walk_identity(ram, start, end, wanted);
-	return vfio_walk_table(ram, shadow->root, shadow->width, start, end, wanted);
+		return vfio_walk_identity(context->ram, start, end, wanted);
+	rc = vfio_walk_table(context->ram, shadow->root, shadow->width, start, end, &left, wanted);
+	if (may - left > shadow->tables || (start == 0 && end == VFIO_WALK_END)) {
+		context->tables += may - left - shadow->tables;
+		shadow->tables = may - left;
+	}
+	return rc;
+}
+
+/* A range of a shadow while it is made what the source says. */
+struct update {
+	struct vfio_host *host;
+	struct vfio_shadow *shadow;
+	struct vfio_runs wanted; /* in the range */
+	unsigned int next;	 /* of these, the first that is not done */
+	struct vfio_runs now;	 /* what is mapped of it by now; has room for all that can be */
+	unsigned int others;	 /* mapped, and not in `now`: outside, or not looked at yet */
+	int error;		 /* the first */
+};
+
+static void note_error(struct update *update, int rc)
+{
+	update->error = update->error ? update->error : rc;
+}
+
+static void keep(struct update *update, const struct vfio_run *run)
+{
+	update->now.run[update->now.count++] = *run;
+}
+
+static void map_one(struct update *update, const struct vfio_run *run)
+{
+	int rc = -ENOSPC;
+
+	if (update->others + update->now.count < VFIO_SHADOW_MAPPINGS)
+		rc = map(update->host, update->shadow, run);
+	if (rc)
+		note_error(update, rc);
+	else
+		keep(update, run);
+}
+
+/*
+ * Maps what is wanted in [start, end), where nothing is mapped, and what comes before is done. Not
+ * after an error: what the guest does not want any more goes all the same.
+ */
+static void fill(struct update *update, uint64_t start, uint64_t end)
+{
+	const struct vfio_runs *wanted = &update->wanted;
+
+	for (; update->next < wanted->count; update->next++) {
+		const struct vfio_run *run = &wanted->run[update->next];
+		struct vfio_run part = vfio_run_clip(*run, start, end);
+
+		if (part.len && !update->error)
+			map_one(update, &part);
+		if (run->iova + run->len > end)
+			return;
+	}
+}
+
+/*
+ * @old: the @count mappings of [start, end). One after the other, and first what is to be in the
+ * place of the one that went: if that is a part of it, it is away as shortly as can be.
+ */
+static void change(struct update *update, uint64_t start, uint64_t end, const struct vfio_run *old,
+		   unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		bool kept = stays(&update->wanted, &old[i]);
+		int rc = kept ? 0 : unmap(update->host, update->shadow, &old[i]);
+
+		if (rc)
+			note_error(update, rc);
+		if (kept || rc) {
+			fill(update, start, old[i].iova);
+			update->others--;
+			keep(update, &old[i]);
+		} else {
+			update->others--;
+			fill(update, start, old[i].iova + old[i].len);
+		}
+		start = old[i].iova + old[i].len;
+	}
+	fill(update, start, end);
+}
+
+/* Puts @now in the place of the @count mappings at @first; there is room. */
+static void splice(struct vfio_runs *mapped, unsigned int first, unsigned int count,
+		   const struct vfio_runs *now)
+{
+	memmove(&mapped->run[first + now->count], &mapped->run[first + count],
+		(mapped->count - first - count) * sizeof(mapped->run[0]));
+	memcpy(&mapped->run[first], now->run, now->count * sizeof(now->run[0]));
+	mapped->count = mapped->count - count + now->count;
 }
 
 /* [start, end), widened to whole mappings, as the source has it. */
-static int sync(struct vfio_host *host, struct vfio_shadow *shadow, uint64_t start, uint64_t end,
-		bool cut)
+static int sync(struct vfio_host *host, struct vfio_shadow *shadow, uint64_t start, uint64_t end)
 {
-	struct vfio_runs *mapped = &shadow->mapped, wanted = { 0 };
-	unsigned int first = position(mapped, start), last = first;
+	struct vfio_runs *mapped = &shadow->mapped;
+	struct update update = { .host = host, .shadow = shadow, .others = mapped->count };
+	unsigned int first = position(mapped, start), count = 0, most;
 	int rc;
 
-	while (last < mapped->count && mapped->run[last].iova < end)
-		last++;
-	if (first < last) {
-		const struct vfio_run *final = &mapped->run[last - 1];
+	while (first + count < mapped->count && mapped->run[first + count].iova < end)
+		count++;
+	if (count) {
+		const struct vfio_run *final = &mapped->run[first + count - 1];
 
 		start = min_u64(start, mapped->run[first].iova);
 		end = max_u64(end, final->iova + final->len);
 	}
-	rc = look(host, shadow, start, end, &wanted);
-	for (unsigned int i = first; i < last && !rc && !cut; i++)
-		if (!stays(&wanted, &mapped->run[i]) && is_cut(&wanted, &mapped->run[i]))
-			rc = -EAGAIN;
+	rc = look(host, shadow, start, end, &update.wanted);
+	/* Each end of a mapping that was there may cut one that is wanted. */
+	most = update.wanted.count + 2 * count + 1;
 	if (!rc)
-		rc = unmap_others(host, shadow, &wanted, first, last);
-	for (unsigned int i = 0; i < wanted.count && !rc; i++)
-		rc = map_rest(host, shadow, wanted.run[i]);
-	free(wanted.run);
+		rc = vfio_runs_reserve(&update.now, most);
+	if (!rc)
+		rc = vfio_runs_reserve(mapped, most);
+	if (!rc) {
+		change(&update, start, end, &mapped->run[first], count);
+		splice(mapped, first, count, &update.now);
+		rc = update.error;
+	}
+	free(update.wanted.run);
+	free(update.now.run);
 	return rc;
 }
 
 int vfio_shadow_update(struct vfio_host *host, struct vfio_shadow *shadow,
-		       const struct vfio_ranges *ranges, bool cut)
+		       const struct vfio_ranges *ranges)
 {
 	int error = 0;
 
 	if (ranges->everything)
-		return sync(host, shadow, 0, VFIO_WALK_END, cut);
+		return sync(host, shadow, 0, VFIO_WALK_END);
 	for (unsigned int i = 0; i < ranges->count; i++) {
 		uint64_t start = ranges->range[i].first << 12;
 		uint64_t end = (ranges->range[i].last + 1) << 12;
@@ -244,10 +263,8 @@ int vfio_shadow_update(struct vfio_host *host, struct vfio_shadow *shadow,
 		if (start >= VFIO_WALK_END)
 			continue;
 		/* The last page of all ends at 2^64. */
-		rc = sync(host, shadow, start, end ? min_u64(end, VFIO_WALK_END) : VFIO_WALK_END,
-			  cut);
-		if (rc == -EAGAIN)
-			return rc;
+		end = end ? min_u64(end, VFIO_WALK_END) : VFIO_WALK_END;
+		rc = sync(host, shadow, start, end);
 		error = error ? error : rc;
 	}
 	return error;
@@ -259,7 +276,7 @@ static int set(struct vfio_host *host, struct vfio_shadow *shadow, enum source s
 	shadow->source = source;
 	shadow->root = root;
 	shadow->width = width;
-	return sync(host, shadow, 0, VFIO_WALK_END, true);
+	return sync(host, shadow, 0, VFIO_WALK_END);
 }
 
 int vfio_shadow_set_table(struct vfio_host *host, struct vfio_shadow *shadow, uint64_t root,
@@ -313,6 +330,7 @@ void vfio_shadow_destroy(struct vfio_host *host, struct vfio_shadow *shadow)
 {
 	if (shadow->container < 0)
 		vfio_iommufd_destroy(host, shadow->ioas);
+	host->context->tables -= shadow->tables;
 	free(shadow->mapped.run);
 	free(shadow);
 }

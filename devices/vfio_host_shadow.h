@@ -4,9 +4,11 @@
  * guest (9.8), as far as these reach RAM. Its owner tells it of the guest's invalidations; CAP.CM
  * makes the guest announce new mappings as well.
  *
- * What is mapped already is never touched as long as the guest's table has it. Only when a part of
- * a mapping goes, which the kernel cannot cut, the rest of it is away for a moment; iommufd's users
- * avoid that by building a new address space (-EAGAIN of vfio_shadow_update()).
+ * What is mapped already is not touched as long as the guest's table has it. But the kernel neither
+ * changes a mapping nor cuts one: a page that the guest maps elsewhere in one step, and what the
+ * guest keeps of a mapping when a part goes, is away from one system call to the next. A new
+ * address space in place of the old one would not help: the kernel's drivers for VT-d and AMD-Vi
+ * block all of a device's requests when they replace its domain.
  *
  * context->lock held throughout.
  */
@@ -21,7 +23,7 @@ struct vfio_ranges;
 struct vfio_shadow;
 
 #define VFIO_SHADOW_MAPPINGS 65535 /* as many as type1 allows; then -ENOSPC */
-#define VFIO_SHADOW_TABLES   65536 /* looked at in one walk: 128 GiB of 4 KiB pages; then -E2BIG */
+#define VFIO_SHADOW_TABLES   65536 /* of a VM: 128 GiB of 4 KiB pages; then -E2BIG */
 
 /* An empty one in a new address space of iommufd, or in @container. NULL: @rc is set. */
 struct vfio_shadow *vfio_shadow_create_iommufd(struct vfio_host *host, int *rc);
@@ -40,10 +42,10 @@ int vfio_shadow_set_identity(struct vfio_host *host, struct vfio_shadow *shadow)
 int vfio_shadow_set_nothing(struct vfio_host *host, struct vfio_shadow *shadow);
 
 /*
- * Looks at @ranges of the table again. 0; -EAGAIN: a mapping would have to be cut, @cut is false,
- * and what was in the ranges before is not changed; or another negative errno.
+ * Looks at @ranges of the table again. 0 or the first error: then what is gone from the table is
+ * unmapped as far as the kernel does it, and something new may be missing.
  */
 int vfio_shadow_update(struct vfio_host *host, struct vfio_shadow *shadow,
-		       const struct vfio_ranges *ranges, bool cut);
+		       const struct vfio_ranges *ranges);
 
 #endif

@@ -191,7 +191,7 @@ void vfio_type1_invalidate(struct vfio_host *host, const struct vtd_host_invalid
 int vfio_type1_flush(struct vfio_host *host)
 {
 	struct vfio_type1 *type1 = host->type1;
-	int rc = vfio_shadow_update(host, type1->shadow, &type1->ranges, true);
+	int rc = vfio_shadow_update(host, type1->shadow, &type1->ranges);
 
 	vfio_ranges_clear(&type1->ranges);
 	return rc;

@@ -19,19 +19,31 @@ struct walk {
 	unsigned int tables;   /* that may still be looked at */
 };
 
-int vfio_runs_reserve(struct vfio_runs *runs)
+int vfio_runs_reserve(struct vfio_runs *runs, unsigned int more)
 {
-	unsigned int room = runs->room ? 2 * runs->room : 16;
-	struct vfio_run *more;
+	unsigned int room = runs->room ? runs->room : 16;
+	struct vfio_run *run;
 
-	if (runs->count < runs->room)
+	if (more <= runs->room - runs->count)
 		return 0;
-	more = realloc(runs->run, room * sizeof(*more));
-	if (!more)
+	while (room - runs->count < more)
+		room *= 2;
+	run = realloc(runs->run, room * sizeof(*run));
+	if (!run)
 		return -ENOMEM;
-	runs->run = more;
+	runs->run = run;
 	runs->room = room;
 	return 0;
+}
+
+struct vfio_run vfio_run_clip(struct vfio_run run, uint64_t start, uint64_t end)
+{
+	uint64_t first = max_u64(run.iova, start), last = min_u64(run.iova + run.len, end);
+
+	run.gpa += first - run.iova;
+	run.iova = first;
+	run.len = first < last ? last - first : 0;
+	return run;
 }
 
 /* Runs in one slot only are merged: others do not follow each other in our memory. */
@@ -56,28 +68,17 @@ static int add(struct walk *walk, const struct vfio_run *run)
 	}
 	if (runs->count >= VFIO_SHADOW_MAPPINGS)
 		return -ENOSPC;
-	rc = vfio_runs_reserve(runs);
+	rc = vfio_runs_reserve(runs, 1);
 	if (rc)
 		return rc;
 	runs->run[runs->count++] = *run;
 	return 0;
 }
 
-/* What of @run is in [start, end); its length may become 0. */
-static struct vfio_run clip(struct vfio_run run, uint64_t start, uint64_t end)
-{
-	uint64_t first = max_u64(run.iova, start), last = min_u64(run.iova + run.len, end);
-
-	run.gpa += first - run.iova;
-	run.iova = first;
-	run.len = first < last ? last - first : 0;
-	return run;
-}
-
 /* Adds what of @run is to be looked at, is RAM, and is not an interrupt. */
 static int add_leaf(struct walk *walk, const struct vfio_run *leaf)
 {
-	const struct vfio_run run = clip(*leaf, walk->start, walk->end);
+	const struct vfio_run run = vfio_run_clip(*leaf, walk->start, walk->end);
 	int rc = 0;
 
 	for (unsigned int i = 0; i < walk->ram->count && !rc; i++) {
@@ -91,9 +92,9 @@ static int add_leaf(struct walk *walk, const struct vfio_run *leaf)
 		part.iova += first - run.gpa;
 		part.gpa = first;
 		part.len = last - first;
-		piece = clip(part, 0, VTD_INTERRUPT_BASE);
+		piece = vfio_run_clip(part, 0, VTD_INTERRUPT_BASE);
 		rc = add(walk, &piece);
-		piece = clip(part, VTD_INTERRUPT_END, UINT64_MAX);
+		piece = vfio_run_clip(part, VTD_INTERRUPT_END, UINT64_MAX);
 		if (!rc)
 			rc = add(walk, &piece);
 	}
@@ -117,8 +118,9 @@ static int walk_table(struct walk *walk, const struct table *table)
 
 	if (!entries)
 		return 0;
-	if (!walk->tables--)
+	if (!walk->tables)
 		return -E2BIG;
+	walk->tables--;
 	if (walk->start > table->iova)
 		first = (unsigned int)min_u64((walk->start - table->iova) >> shift, 512);
 	for (unsigned int i = first; i < 512 && !rc; i++) {
@@ -143,14 +145,14 @@ static int walk_table(struct walk *walk, const struct table *table)
 }
 
 int vfio_walk_table(const struct ram *ram, uint64_t root, unsigned int width, uint64_t start,
-		    uint64_t end, struct vfio_runs *runs)
+		    uint64_t end, unsigned int *tables, struct vfio_runs *runs)
 {
-	struct walk walk = { ram, start, end, *runs, VFIO_SHADOW_TABLES };
+	struct walk walk = { ram, start, end, *runs, *tables };
 	const struct table top = { root, 0, (width - 12) / 9, true, true };
-
 	int rc = walk_table(&walk, &top);
 
 	*runs = walk.runs;
+	*tables = walk.tables;
 	return rc;
 }
 

@@ -111,10 +111,7 @@ static struct range decode_range(uint64_t word, bool several)
 	return (struct range){ page >> order << order << 12, UINT64_C(4096) << order };
 }
 
-/*
- * A source-id that nobody has holds no translations, and so has nothing to do. A real device
- * forgets what its host's unit tells it to: see vtd_host_flush().
- */
+/* A source-id that nobody has holds no translations, and so has nothing to do. */
 static enum vtd_iqei forget(struct vtd_unit *unit, uint16_t source, uint32_t pasid,
 			    struct range range, bool global, enum vtd_counter counter)
 {
@@ -124,6 +121,8 @@ static enum vtd_iqei forget(struct vtd_unit *unit, uint16_t source, uint32_t pas
 	if (!requester)
 		return VTD_IQEI_NONE;
 	__atomic_fetch_add(&requester->counters.value[counter], 1, __ATOMIC_RELAXED);
+	vtd_host_collect_devtlb(unit, requester, pasid, global, range.address,
+				range.size ? range.size >> 12 : UINT64_MAX);
 	if (!requester->ops || !requester->ops->invalidate)
 		return VTD_IQEI_NONE;
 	rc = requester->ops->invalidate(requester->context, pasid, range.address, range.size,

@@ -63,7 +63,7 @@ static void refresh_all(struct vtd_unit *unit, struct vtd_host_requester *host)
 	struct look look = { .unit = unit, .host = host };
 	unsigned int bits = host->ops->pasid_bits;
 
-	for (unsigned int i = host->count; i-- > 0;)
+	for (unsigned int i = host->count; i-- > 0 && !vtd_halted(unit);)
 		vtd_host_refresh(unit, host, host->binding[i]->pasid);
 	if (!vtd_host_find(host, VTD_NO_PASID))
 		vtd_host_refresh(unit, host, VTD_NO_PASID);

@@ -30,7 +30,7 @@ struct vtd_host_binding {
 	bool stale;	      /* it should be unbound, but the host failed to */
 	bool failed;	      /* nothing is bound, and this attempt to was the last */
 	struct vtd_binding what;
-	bool everything;
+	bool everything, second_stage; /* is to be invalidated */
 	unsigned int count;
 	struct vtd_host_invalidation range[VTD_HOST_RANGES];
 };
@@ -73,6 +73,12 @@ void vtd_host_pasid_entry_changed(struct vtd_unit *unit, uint16_t did, uint32_t 
  */
 void vtd_host_collect(struct vtd_unit *unit, bool all_domains, uint16_t did, uint32_t pasid,
 		      uint64_t address, uint64_t pages, bool leaf);
+/*
+ * The same for a device-TLB: of requests of @requester with @pasid, VTD_NO_PASID being those
+ * without, or with any PASID if @all.
+ */
+void vtd_host_collect_devtlb(struct vtd_unit *unit, const struct vtd_requester *requester,
+			     uint32_t pasid, bool all, uint64_t address, uint64_t pages);
 /*
  * Sends what was collected: one call per (requester, PASID), then flush() of each. 0, or the first
  * error; *@source then says of which requester (the guest gets an ITE for it). What failed is not

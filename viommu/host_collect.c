@@ -70,25 +70,31 @@ void vtd_host_binding_add(struct vtd_host_binding *binding, uint64_t address, ui
 		binding->count = 0;
 		return;
 	}
-	*range = (struct vtd_host_invalidation){ address & VTD_ADDR1_ADDR, pages, leaf };
+	*range = (struct vtd_host_invalidation){ .address = address & VTD_ADDR1_ADDR,
+						 .pages = pages,
+						 .leaf = leaf };
+}
+
+static bool has_first_stage(const struct vtd_host_binding *binding)
+{
+	return binding->what.type == VTD_BIND_FS || binding->what.type == VTD_BIND_NESTED;
 }
 
 /*
  * What an invalidation means for @binding. One without PASID is about second-stage tables: below a
  * first stage they can be behind any address, so all of it goes. (What names a page of a domain
  * does not reach first-stage mappings by the letter of 6.5.2.3; guests that rely on more lose
- * nothing.)
+ * nothing.) One with a PASID says nothing about the second stage of nested entries.
  */
 static void collect(struct vtd_host_binding *binding, uint32_t pasid, uint64_t address,
 		    uint64_t pages, bool leaf)
 {
-	bool first_stage =
-		binding->what.type == VTD_BIND_FS || binding->what.type == VTD_BIND_NESTED;
-
-	if (pasid == VTD_NO_PASID && first_stage)
+	if (pasid == VTD_NO_PASID && has_first_stage(binding)) {
+		binding->second_stage |= binding->what.type == VTD_BIND_NESTED;
 		vtd_host_binding_add(binding, 0, UINT64_MAX, false);
-	else
+	} else {
 		vtd_host_binding_add(binding, address, pages, leaf);
+	}
 }
 
 void vtd_host_collect(struct vtd_unit *unit, bool all_domains, uint16_t did, uint32_t pasid,
@@ -114,11 +120,37 @@ void vtd_host_collect(struct vtd_unit *unit, bool all_domains, uint16_t did, uin
 	pthread_mutex_unlock(&unit->host.lock);
 }
 
+/*
+ * A device-TLB holds leaves only. In the host it is emptied with the IOTLB, of what a first stage
+ * maps: so this adds nothing to what a guest has invalidated there before, as it should. Mappings
+ * of a second stage leave it when they leave the host's tables.
+ */
+void vtd_host_collect_devtlb(struct vtd_unit *unit, const struct vtd_requester *requester,
+			     uint32_t pasid, bool all, uint64_t address, uint64_t pages)
+{
+	struct vtd_host_requester *host = requester->host;
+
+	if (!host)
+		return;
+	pthread_mutex_lock(&unit->host.lock);
+	for (unsigned int i = 0; i < host->count; i++) {
+		struct vtd_host_binding *binding = host->binding[i];
+
+		if (!has_first_stage(binding) ||
+		    (all ? binding->pasid == VTD_NO_PASID : binding->pasid != pasid))
+			continue;
+		vtd_host_binding_add(binding, address, pages, true);
+		unit->host.pending = true;
+	}
+	pthread_mutex_unlock(&unit->host.lock);
+}
+
 /* One call for all that was collected. 0 or the host's error. */
 static int send(struct vtd_unit *unit, struct vtd_host_requester *host,
 		struct vtd_host_binding *binding)
 {
-	static const struct vtd_host_invalidation everything = { 0, UINT64_MAX, false };
+	const struct vtd_host_invalidation everything = { .pages = UINT64_MAX,
+							  .second_stage = binding->second_stage };
 	struct vtd_requester *requester = host->requester;
 	char text[VTD_PASID_TEXT];
 	unsigned int count;
@@ -130,7 +162,7 @@ static int send(struct vtd_unit *unit, struct vtd_host_requester *host,
 		return 0;
 	rc = host->ops->invalidate(host->context, binding->pasid,
 				   binding->everything ? &everything : binding->range, count);
-	binding->everything = false;
+	binding->everything = binding->second_stage = false;
 	binding->count = 0;
 	vtd_count(unit, requester, VTD_COUNT_HOST_INVALIDATES, 1);
 	if (rc)

@@ -250,7 +250,8 @@ struct vtd_binding {
 struct vtd_host_invalidation {
 	uint64_t address;
 	uint64_t pages;
-	bool leaf; /* leaf entries only */
+	bool leaf;	   /* leaf entries only */
+	bool second_stage; /* of a NESTED entry: its second stage may have changed as well */
 };
 
 struct vtd_host_ops {

@@ -387,6 +387,13 @@ static int detach(struct fake_iommufd *fake, unsigned int index, void *argument)
 	return 0;
 }
 
+void fake_take_back(struct fake_iommufd *fake, unsigned int device)
+{
+	while (fake->device[device].attached)
+		drop(fake, device, &fake->device[device].attached);
+	fake->device[device].taken_back = true;
+}
+
 /* --- The fault queue --- */
 
 static int alloc_queue(struct fake_iommufd *fake, void *argument)
@@ -476,6 +483,8 @@ static ssize_t write_queue(struct fake_iommufd *fake,
 			   const struct uapi_iommu_hwpt_page_response *answer, size_t size)
 {
 	expect(fake, size == sizeof(*answer) && answer->code <= 1, "answer: one, with a code");
+	if (fake->fail_call && !--fake->fail_call)
+		return fake->fail_error;
 	for (unsigned int i = 0; i < FAKE_GROUPS; i++) {
 		struct fake_group *group = &fake->group[i];
 
@@ -531,6 +540,8 @@ static int region_info(void *argument)
 static int device_ioctl(struct fake_iommufd *fake, unsigned int index, unsigned long request,
 			void *argument)
 {
+	if (fake->device[index].taken_back)
+		return -ENOTTY;
 	if (request == UAPI_VFIO_DEVICE_BIND_IOMMUFD)
 		return bind_device(fake, index, argument);
 	/* Nothing else works before. */

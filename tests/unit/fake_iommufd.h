@@ -47,7 +47,7 @@ struct fake_attachment {
 
 struct fake_vfio_device {
 	const char *address, *driver, *unit;
-	bool open, bound, no_cdev, no_group, no_reset;
+	bool open, bound, no_cdev, no_group, no_reset, taken_back;
 	unsigned int pasid_bits;
 	uint64_t capabilities, cap, ecap;
 	uint32_t info_type;
@@ -76,6 +76,7 @@ struct fake_iommufd {
 	unsigned int failed_destroys;  /* for no other reason than to test it */
 	unsigned int hardware_domains; /* that may be attached */
 	unsigned int slept;	       /* ms */
+	void *others;		       /* of a test */
 
 	unsigned long calls[FAKE_CALLS]; /* ioctls */
 	unsigned int call_count;
@@ -105,6 +106,9 @@ struct fake_iommufd {
 /* Two devices, 0000:06:0d.0 and 0000:06:0e.0, behind a unit that can do everything. */
 void fake_iommufd_init(struct fake_iommufd *fake);
 void fake_iommufd_destroy(struct fake_iommufd *fake);
+
+/* What the file of a device is, is none of VFIO any more. */
+void fake_take_back(struct fake_iommufd *fake, unsigned int device);
 
 /* Objects of a kind that exist. */
 unsigned int fake_objects(const struct fake_iommufd *fake, enum fake_kind kind);

@@ -20,7 +20,8 @@ echo 1 >/sys/bus/pci/devices/$1/remove
 trouble removed
 echo 1 >/sys/bus/pci/rescan
 to_vfio $1
-/iommufd-probe /dev/vfio/devices/vfio0 nested-pasid request-pasid replace-rid >/tmp/again
+/iommufd-probe /dev/vfio/devices/vfio0 nested-pasid request-pasid replace-rid \
+	refused-rid >/tmp/again
 echo "again $?"
 sed 's/^/again: /' /tmp/again
 trouble after

@@ -41,6 +41,8 @@ enum area {
 
 #define PATTERN 0x0123456789abcdefULL
 
+#define CAP_FS5LP (1ULL << 60) /* first-stage tables of five levels */
+
 #define NO_PASID UINT32_MAX
 #define NO_FAULT 0 /* instead of a fault queue's id, which is never 0 */
 

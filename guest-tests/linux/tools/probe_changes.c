@@ -171,6 +171,27 @@ static void replace_rid(struct probe *probe)
 	detach(probe, NO_PASID);
 }
 
+/*
+ * The kernel refuses the second of two domains with a fault queue on the RID. What the first one
+ * took of the device's page-request queue must go with it all the same: see replace_rid().
+ */
+static void refused_rid(struct probe *probe)
+{
+	uint64_t root = new_root(probe);
+	uint32_t wide = wide_domain(probe, root, 57, probe->fault_id);
+	struct queue queue;
+
+	if (probe->cap & CAP_FS5LP)
+		skip("this unit has five levels");
+	map_page(probe, root, DATA_VA, GPA + AREA_DATA, PTE_RW);
+	queue = start_nested(probe, NO_PASID, root, nested_domain(probe, root, probe->fault_id));
+	must_end(&queue, fill(DATA_VA, 1, PAGE), SDMA_DONE);
+	require(try_attach(probe, NO_PASID, wide) == -EINVAL,
+		"a first stage of five levels is not refused");
+	stop_queue(&queue);
+	detach(probe, NO_PASID);
+}
+
 const struct probe_test probe_changes[] = {
 	{ "invalidate-page", "a page that moved: invalidated alone", invalidate_page },
 	{ "invalidate-range", "the same in a range of 200", invalidate_range },
@@ -181,5 +202,6 @@ const struct probe_test probe_changes[] = {
 	{ "detach-pasid", "a PASID that was detached reaches nothing", detach_pasid },
 	{ "refused-attach", "an attachment that fails leaves the PASID as it was", refused_attach },
 	{ "replace-rid", "domains with fault queues replace each other on the RID", replace_rid },
+	{ "refused-rid", "one that the kernel refuses in the place of another", refused_rid },
 	{ NULL, NULL, NULL },
 };

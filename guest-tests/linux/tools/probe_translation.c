@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define CAP_FS5LP  (1ULL << 60)
 #define ECAP_NEST  (1ULL << 26)
 #define ECAP_PRS   (1ULL << 29)
 #define ECAP_PASID (1ULL << 40)
