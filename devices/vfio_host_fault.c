@@ -13,7 +13,8 @@
 #include "devices/log.h"
 #include "devices/vfio_host.h"
 
-#define READS 16 /* in one turn of the loop */
+#define READS	      16 /* in one turn of the loop */
+#define READ_FAILURES 16 /* in a row; then it is given up */
 
 /* One read takes at least a group; hosts give a device some 32 requests. */
 #define FIRST_RECORDS 512
@@ -51,6 +52,12 @@ static void deliver(struct vfio_host *host, const struct uapi_iommu_hwpt_pgfault
 		vfio_count(&host->counters.auto_responses, 1);
 }
 
+/* Not for what has its own answer: too little room, a signal, nothing to read. */
+static bool is_failure(int error)
+{
+	return error != -EINVAL && error != -EINTR && error != -EAGAIN;
+}
+
 /* Reads and notes. How many records there are, or a negative errno. */
 static ssize_t take(struct vfio_faults *faults)
 {
@@ -66,6 +73,9 @@ static ssize_t take(struct vfio_faults *faults)
 		size = vfio_group_size(&faults->record[i], count - i);
 		vfio_group_note(faults, &faults->record[i], size);
 	}
+	faults->failures = n < 0 && is_failure((int)n) ? faults->failures + 1 : 0;
+	if (faults->failures)
+		vfio_groups_count_error(faults);
 	pthread_mutex_unlock(&faults->lock);
 	return n < 0 ? n : (ssize_t)count;
 }
@@ -112,8 +122,9 @@ static bool drain(struct vfio_faults *faults)
 		}
 		if (count == -EINTR || count == -EAGAIN)
 			continue;
+		/* The next turn tries again, for the queue stays readable. */
 		if (count <= 0)
-			return !count;
+			return faults->failures < READ_FAILURES;
 		deliver_all(faults, (unsigned int)count);
 	}
 	return true;

@@ -41,6 +41,7 @@ struct vfio_faults {
 	/* Of the loop's thread. */
 	struct loop_op poll;
 	bool polling, stopped;
+	unsigned int failures; /* of reads, in a row */
 	struct uapi_iommu_hwpt_pgfault *record;
 	unsigned int records; /* that fit */
 };
@@ -63,6 +64,8 @@ void vfio_group_note(struct vfio_faults *faults, struct uapi_iommu_hwpt_pgfault 
 
 /* Page requests of @host are noted from now on. 0 or -ENOMEM. */
 int vfio_groups_add(struct vfio_host *host);
+/* An error of the queue, which concerns all its devices. faults->lock held. */
+void vfio_groups_count_error(struct vfio_faults *faults);
 /* The device that the kernel calls @dev_id, or NULL. */
 struct vfio_host *vfio_groups_host(struct vfio_faults *faults, uint32_t dev_id);
 

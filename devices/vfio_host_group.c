@@ -197,6 +197,12 @@ int vfio_groups_add(struct vfio_host *host)
 	return 0;
 }
 
+void vfio_groups_count_error(struct vfio_faults *faults)
+{
+	for (struct vfio_device_groups *device = faults->devices; device; device = device->next)
+		vfio_count(&device->host->counters.errors, 1);
+}
+
 struct vfio_host *vfio_groups_host(struct vfio_faults *faults, uint32_t dev_id)
 {
 	struct vfio_device_groups *device;

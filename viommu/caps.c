@@ -66,6 +66,12 @@ static uint64_t fault_records(const struct vtd_unit *unit)
 	return unit->config.fault_records - 1;
 }
 
+/* VT-d 11.4.2: 4 bits, and 2 more for each */
+static uint64_t domains(const struct vtd_unit *unit)
+{
+	return (unit->config.domain_bits - 4) / 2;
+}
+
 static uint64_t pasids(const struct vtd_unit *unit)
 {
 	return unit->config.pasid_bits > 0;
@@ -83,7 +89,7 @@ static uint64_t pasid_size(const struct vtd_unit *unit)
 
 static const struct row rows[] = {
 	/* clang-format off */
-	{ false, "ND", VTD_CAP_ND, 6, 0, NULL, 0, KEEP, "16-bit domain ids" },
+	{ false, "ND", VTD_CAP_ND, 0, 0, domains, 0, KEEP, "half of what domain-bits is above 4" },
 	{ false, "AFL", VTD_CAP_AFL, 0, 0, NULL, 0, KEEP, "no advanced fault log; nobody uses it" },
 	{ false, "RWBF", VTD_CAP_RWBF, 0, 0, NULL, 0, KEEP, "tables are read coherently" },
 	{ false, "PLMR", VTD_CAP_PLMR, 0, 0, NULL, 0, KEEP, "no protected memory; nobody boots by TXT" },
@@ -161,6 +167,7 @@ static bool is_contradictory(const struct vtd_config *c)
 		c->aw != 39 && c->aw != 48 && c->aw != 57,
 		c->host_bits < 32 || c->host_bits > 52,
 		c->pasid_bits > VTD_PASID_BITS,
+		c->domain_bits < 4 || c->domain_bits > 16 || c->domain_bits % 2,
 		c->fault_records < 1 || c->fault_records > VTD_FAULT_RECORDS,
 		c->first_stage && !c->scalable,
 		c->nested && !(c->first_stage && c->second_stage),

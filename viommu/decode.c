@@ -98,7 +98,8 @@ static enum vtd_reason decode_legacy(const struct vtd_unit *unit, const uint64_t
 				     struct vtd_entry *entry)
 {
 	const uint64_t reserved0 = VTD_BITS(11, 4) | (VTD_CONTEXT0_SSPTPTR & vtd_beyond_host(unit));
-	const uint64_t reserved1 = VTD_BITS(63, 24) | VTD_BIT(7);
+	const uint64_t reserved1 =
+		VTD_BITS(63, 24) | VTD_BIT(7) | vtd_put(vtd_beyond_domains(unit), VTD_CONTEXT1_DID);
 	uint64_t aw = vtd_get(word[1], VTD_CONTEXT1_AW);
 	uint64_t tt = vtd_get(word[0], VTD_CONTEXT0_TT);
 
@@ -207,7 +208,8 @@ static const struct type types[] = {
 static bool pasid_reserved(const struct vtd_unit *unit, const struct type *type,
 			   const uint64_t word[VTD_PASID_WORDS])
 {
-	uint64_t reserved0 = VTD_BITS(11, 10), reserved1 = VTD_BITS(22, 16);
+	uint64_t reserved0 = VTD_BITS(11, 10);
+	uint64_t reserved1 = VTD_BITS(22, 16) | vtd_put(vtd_beyond_domains(unit), VTD_PASID1_DID);
 	uint64_t reserved2 = VTD_BITS(11, 8);
 
 	if (!vtd_has_ecap(unit, VTD_ECAP_SMPWC))

@@ -69,6 +69,7 @@ void vtd_config_init(struct vtd_config *config)
 		.abort_dma = true,
 		.pasid_quota = 1000,
 		.fault_records = 8,
+		.domain_bits = 16,
 	};
 }
 

@@ -177,6 +177,12 @@ static inline uint64_t vtd_beyond_host(const struct vtd_unit *unit)
 	return ~((UINT64_C(1) << unit->config.host_bits) - 1);
 }
 
+/* Bits of a domain-id that this unit does not have: reserved in entries (9.3, 9.6). */
+static inline uint64_t vtd_beyond_domains(const struct vtd_unit *unit)
+{
+	return UINT16_MAX & ~((UINT64_C(16) << 2 * vtd_get(unit->cap, VTD_CAP_ND)) - 1);
+}
+
 /* --- caps.c --- */
 
 /* -EINVAL if the configuration contradicts itself. Sets unit->cap and unit->ecap. */

@@ -51,16 +51,17 @@ struct vtd_machine_ops {
 
 /* How a unit is configured; vtd_config_init() sets what is right for nearly everybody. */
 struct vtd_config {
-	const char *name;	 /* for messages: "vtd0"; must live as long as the unit */
-	unsigned int aw;	 /* second-stage width in bits: 39, 48 or 57 */
-	unsigned int host_bits;	 /* width of guest-physical addresses, 32 to 52 (HAW) */
-	unsigned int pasid_bits; /* 0 (no PASID) to 20 */
-	bool scalable;		 /* scalable mode */
-	bool first_stage;	 /* first-stage translation */
-	bool second_stage;	 /* second-stage translation, in scalable mode */
-	bool nested;		 /* both at once */
-	bool first_stage_57;	 /* five-level first-stage tables */
-	bool first_stage_1g;	 /* 1 GiB first-stage pages */
+	const char *name;	  /* for messages: "vtd0"; must live as long as the unit */
+	unsigned int aw;	  /* second-stage width in bits: 39, 48 or 57 */
+	unsigned int host_bits;	  /* width of guest-physical addresses, 32 to 52 (HAW) */
+	unsigned int pasid_bits;  /* 0 (no PASID) to 20 */
+	unsigned int domain_bits; /* of domain-ids: 4, 6, ..., 16 */
+	bool scalable;		  /* scalable mode */
+	bool first_stage;	  /* first-stage translation */
+	bool second_stage;	  /* second-stage translation, in scalable mode */
+	bool nested;		  /* both at once */
+	bool first_stage_57;	  /* five-level first-stage tables */
+	bool first_stage_1g;	  /* 1 GiB first-stage pages */
 	bool pass_through;
 	bool ats; /* device-TLBs */
 	bool pri; /* page requests */

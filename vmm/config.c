@@ -51,6 +51,7 @@ void config_vtd_init(void *vtd)
 	vtd_config_init(&unit);
 	*(struct vtd_options *)vtd = (struct vtd_options){ .aw = unit.aw,
 							   .pasid_bits = unit.pasid_bits,
+							   .domain_bits = unit.domain_bits,
 							   .pasid_quota = unit.pasid_quota,
 							   .fault_records = unit.fault_records };
 }

@@ -95,8 +95,9 @@ enum vtd_feature {
 
 /* A VT-d unit; what the guest gets of it is worked out by vtd_options_resolve(). */
 struct vtd_options {
-	unsigned int aw;	 /* second-stage width in bits: 39, 48 or 57 */
-	unsigned int pasid_bits; /* 0 to 20 */
+	unsigned int aw;	  /* second-stage width in bits: 39, 48 or 57 */
+	unsigned int pasid_bits;  /* 0 to 20 */
+	unsigned int domain_bits; /* 4, 6, ..., 16 */
 	enum toggle feature[VTD_FEATURES];
 	unsigned int pasid_quota;   /* that virtual commands give out */
 	unsigned int fault_records; /* 1 to 16 */

@@ -93,6 +93,7 @@ int iommu_resolve(const struct vtd_options *options, const struct cpuid_guest *c
 	/* Linux uses no first stage that cannot hold what its CPUs' page tables may. */
 	config->first_stage_57 = cpu->la57;
 	config->first_stage_1g = cpu->pages_1g;
+	config->domain_bits = options->domain_bits;
 	config->pasid_quota = options->pasid_quota;
 	config->fault_records = options->fault_records;
 	config->drop = options->drop;
@@ -106,6 +107,11 @@ int iommu_resolve(const struct vtd_options *options, const struct cpuid_guest *c
 			"--vtd %u: scalable mode needs first-stage or second-stage: turn "
 			"one of them on, or scalable off",
 			index);
+	if (config->domain_bits % 2)
+		return config_fail(error,
+				   "--vtd %u: domain-bits is %u, and units have an even number of "
+				   "them: take %u",
+				   index, config->domain_bits, config->domain_bits + 1);
 	if (config->virtual_commands && !config->pasid_bits)
 		return config_fail(error,
 				   "--vtd %u: vcmd=on needs PASIDs, but pasid-bits is 0: take 1 to "

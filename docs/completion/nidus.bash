@@ -11,7 +11,7 @@ _nidus_keys()
 	-d | --disk) echo "path= fd= ro direct queues= serial=" ;;
 	-n | --net | --network) echo "tap= fd= mac= queues= offload=" ;;
 	--vtd)
-		echo "devices= aw= pasid-bits= scalable first-stage second-stage nested
+		echo "devices= aw= pasid-bits= domain-bits= scalable first-stage second-stage nested
 			first-stage-57 first-stage-1g pass-through ats pri ir x2apic supervisor
 			execute caching-mode snoop access-dirty extended-accessed abort-dma vcmd
 			pasid-quota= fault-records= drop="

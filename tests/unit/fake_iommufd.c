@@ -453,6 +453,8 @@ static ssize_t read_queue(struct fake_iommufd *fake, struct uapi_iommu_hwpt_pgfa
 	expect(fake, size % sizeof(*to) == 0, "read: whole records");
 	if (fake->fail_call && !--fake->fail_call)
 		return fake->fail_error;
+	if (fake->fail_reads && fake->fail_reads--)
+		return fake->fail_error;
 	for (unsigned int i = 0; i < FAKE_GROUPS; i++) {
 		struct fake_group *group = &fake->group[i];
 

@@ -83,6 +83,7 @@ struct fake_iommufd {
 	unsigned int fail_call;	    /* the n-th call from now on (1: the next) fails; 0: none */
 	unsigned long fail_request; /* calls of this number fail, fail_times times */
 	unsigned int fail_times;
+	unsigned int fail_reads; /* of the queue, from now on */
 	int fail_error;
 
 	int queue_fd;

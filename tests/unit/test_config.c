@@ -194,6 +194,8 @@ static void test_validate(void **state)
 		{ "kernel|--vtd|first-stage=off,second-stage=off",
 		  "scalable mode needs first-stage or second-stage" },
 		{ "kernel|--vtd|vcmd,pasid-bits=0", "vcmd=on needs PASIDs, but pasid-bits is 0" },
+		{ "kernel|--vtd|domain-bits=4", NULL },
+		{ "kernel|--vtd|domain-bits=7", "domain-bits is 7, and units have an even number" },
 		{ "kernel|--vtd|scalable=off,pass-through=off", NULL },
 		{ "kernel|--vfio|06:0d.0,nested=on|--vtd|devices=vfio0", NULL },
 		{ "kernel|--vfio|06:0d.0|--vfio|/sys/bus/pci/devices/0000:06:0e.0,pasid-quota=9",

@@ -445,6 +445,7 @@ static void draw_vtd(struct vtd_options *vtd)
 	*vtd = (struct vtd_options){
 		.aw = widths[draw(3)],
 		.pasid_bits = (unsigned int)draw(21),
+		.domain_bits = (unsigned int)(4 + 2 * draw(7)),
 		.pasid_quota = (unsigned int)(1 + draw(1 << 20)),
 		.fault_records = (unsigned int)(1 + draw(16)),
 		.drop = draw(2) ? (unsigned int)draw(512) & 0x1de : 0,
@@ -550,6 +551,7 @@ static void same_vtd(const struct vtd_options *a, const struct vtd_options *b)
 {
 	assert_int_equal(a->aw, b->aw);
 	assert_int_equal(a->pasid_bits, b->pasid_bits);
+	assert_int_equal(a->domain_bits, b->domain_bits);
 	assert_int_equal(a->pasid_quota, b->pasid_quota);
 	assert_int_equal(a->fault_records, b->fault_records);
 	assert_int_equal(a->drop, b->drop);

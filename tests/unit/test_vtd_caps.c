@@ -97,6 +97,16 @@ static void pasid_8(struct vtd_config *config)
 	config->pasid_bits = 8;
 }
 
+static void domain_4(struct vtd_config *config)
+{
+	config->domain_bits = 4;
+}
+
+static void domain_12(struct vtd_config *config)
+{
+	config->domain_bits = 12;
+}
+
 static void ir_off(struct vtd_config *config)
 {
 	config->interrupt_remapping = false;
@@ -154,6 +164,8 @@ static const struct knob_row knobs[] = {
 	{ "pri", pri_off, 0, VTD_ECAP_PRS | VTD_ECAP_PDS, 0, 0 },
 	{ "pasid-bits=0", pasid_off, 0, PASID_ECAP, 0, 0 },
 	{ "pasid-bits=8", pasid_8, 0, VTD_ECAP_PSS, 0, PUT(7, VTD_ECAP_PSS) },
+	{ "domain-bits=4", domain_4, VTD_CAP_ND, 0, 0, 0 },
+	{ "domain-bits=12", domain_12, VTD_CAP_ND, 0, PUT(4, VTD_CAP_ND), 0 },
 	{ "ir", ir_off, VTD_CAP_ESIRTPS, VTD_ECAP_IR | VTD_ECAP_EIM | VTD_ECAP_MHMV, 0, 0 },
 	{ "x2apic", x2apic_off, 0, VTD_ECAP_EIM, 0, 0 },
 	{ "small ones", small_knobs_off, FIRST_STAGE_CAP,
@@ -210,6 +222,16 @@ static void bad_host_bits_high(struct vtd_config *config)
 static void bad_pasid_bits(struct vtd_config *config)
 {
 	config->pasid_bits = 21;
+}
+
+static void bad_domain_bits_odd(struct vtd_config *config)
+{
+	config->domain_bits = 7;
+}
+
+static void bad_domain_bits_high(struct vtd_config *config)
+{
+	config->domain_bits = 18;
 }
 
 static void bad_no_records(struct vtd_config *config)
@@ -273,6 +295,8 @@ static void test_contradictions(void **state)
 		bad_host_bits_low,
 		bad_host_bits_high,
 		bad_pasid_bits,
+		bad_domain_bits_odd,
+		bad_domain_bits_high,
 		bad_no_records,
 		bad_records,
 		bad_first_stage_alone,

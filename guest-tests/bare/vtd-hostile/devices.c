@@ -58,7 +58,8 @@ void hammer_interrupts(struct hammer *h)
 
 static void restart(struct hammer *h, struct sdma_queue *queue, unsigned int n)
 {
-	uint32_t pasid = once_in(h, 4) ? UINT32_MAX : (uint32_t)below(h, SOME_PASIDS);
+	uint32_t pasid = once_in(h, 4) ? UINT32_MAX
+				       : (uint32_t)below(h, once_in(h, 8) ? 1 << 20 : SOME_PASIDS);
 	uintptr_t at = world.sdma.registers + SDMA_QUEUE_BASE + n * SDMA_QUEUE_STRIDE;
 	uint64_t index = arena_page(h);
 
@@ -70,7 +71,7 @@ static void restart(struct hammer *h, struct sdma_queue *queue, unsigned int n)
 	__atomic_store_n((uint64_t *)index, 0, __ATOMIC_RELAXED);
 	write32(at + SDMA_Q_PASID, pasid == UINT32_MAX ? 0 : pasid);
 	write32(at + SDMA_Q_VECTOR, SDMA_NO_VECTOR);
-	write64(at + SDMA_Q_RING, (uintptr_t)queue->ring);
+	write64(at + SDMA_Q_RING, once_in(h, 16) ? foreign_page(h) : (uintptr_t)queue->ring);
 	write32(at + SDMA_Q_LOG2, SDMA_RING_LOG2);
 	write64(at + SDMA_Q_INDEX, index);
 	write32(at + SDMA_Q_CONTROL,
@@ -119,7 +120,5 @@ void hammer_sdma(struct hammer *h)
 		fill(h, &queue->ring[queue->tail & ((1U << SDMA_RING_LOG2) - 1)]);
 	__atomic_store_n(&queue->index->tail, queue->tail, __ATOMIC_SEQ_CST);
 	write32(world.sdma.doorbells + n * SDMA_DOORBELL_SIZE, 1);
-	if (once_in(h, 64))
-		sdma_enable(&world.sdma, !once_in(h, 8), !once_in(h, 4), !once_in(h, 4));
 	spin_unlock(&world.ring_lock[n]);
 }

@@ -10,7 +10,8 @@
  * The rules. A random number is a fine table entry, so everything that the unit could take for one
  * is made such that it leads
  *
- *   into the arena, to beyond all RAM, or to the first megabyte, where small numbers lead.
+ *   into the arena, to registers, to beyond all RAM, or to the first megabyte, where small numbers
+ *   lead.
  *
  * The arena holds tables and data mixed: whatever a device copies there is made by the same rules.
  * It has no page aligned to 2 MiB, so that no entry makes a large page of it. What must not be
@@ -38,13 +39,16 @@ struct world {
 	uint64_t arena;		      /* its first byte; all in one 2 MiB */
 	uint64_t rings, iq, prq, irt; /* behind it, in this order */
 	uint64_t low_end;
-	uint64_t root; /* RTADDR of the tables planted last */
+	/* Of the tables planted last: RTADDR, the PASID table or 0, and what its entries lead to.
+	 */
+	uint64_t root, pasids, top;
 	struct vtd vtd;
 	bool has_edu, has_sdma;
 	struct edu edu;
 	struct sdma sdma;
 	struct spinlock queue_lock; /* protects the tail of the invalidation queue */
 	struct spinlock edu_lock;   /* who programs edu's MSI */
+	struct spinlock sdma_lock;  /* who changes sdma's configuration space */
 	struct spinlock ring_lock[RINGS];
 	struct sdma_queue queue[RINGS];
 };
@@ -55,6 +59,8 @@ extern struct world world;
 
 /* A page of the arena. */
 uint64_t arena_page(struct hammer *h);
+/* A page that is not our memory to give. */
+uint64_t foreign_page(struct hammer *h);
 /* What may stand anywhere in the arena. */
 uint64_t any_word(struct hammer *h);
 /* An address for DMA of @len bytes, a multiple of 8. */
@@ -65,11 +71,20 @@ uint64_t any_iova(struct hammer *h, uint64_t len);
 void hammer_registers(struct hammer *h);
 void hammer_queue(struct hammer *h);
 void hammer_tables(struct hammer *h);
+void hammer_entries(struct hammer *h);
 void hammer_interrupts(struct hammer *h);
 void hammer_edu(struct hammer *h);
 void hammer_sdma(struct hammer *h);
+void hammer_function(struct hammer *h);
 
 /* Tables that lead somewhere, for both devices, and a unit that uses them. */
 void plant_tables(struct hammer *h);
+
+/* Tells the unit, mostly by its rules, that an entry of @pasid has changed. */
+void tell_entry(struct hammer *h, uint32_t pasid);
+
+/* Finds sdma's registers again after what was done to its configuration space. */
+void open_function(void);
+void revive_function(void);
 
 #endif

@@ -15,14 +15,24 @@
 struct world world;
 
 static const struct blow blows[] = {
-	{ hammer_registers, 20 },  { hammer_queue, 20 }, { hammer_tables, 20 },
-	{ hammer_interrupts, 10 }, { hammer_edu, 10 },	 { hammer_sdma, 20 },
+	{ hammer_registers, 20 }, { hammer_queue, 20 },	     { hammer_tables, 20 },
+	{ hammer_entries, 20 },	  { hammer_interrupts, 10 }, { hammer_edu, 10 },
+	{ hammer_sdma, 20 },	  { hammer_function, 5 },
 };
+
+/* Tables that lead somewhere, and a device that is on: else soon nothing happens any more. */
+static void keep_up(struct hammer *h)
+{
+	plant_tables(h);
+	revive_function();
+	if (world.has_sdma)
+		sdma_enable(&world.sdma, true, true, true);
+}
 
 static const struct hammering hammering = {
 	.blows = blows,
 	.count = ARRAY_SIZE(blows),
-	.upkeep = plant_tables,
+	.upkeep = keep_up,
 	.upkeep_every = PLANT_EVERY,
 };
 
@@ -50,8 +60,10 @@ static void prepare(void)
 	world.vtd.queue = (uint8_t *)world.iq;
 	for (unsigned int i = 0; i < ARENA_PAGES * PAGE_SIZE / 8; i++)
 		((uint64_t *)world.arena)[i] = any_word(&h);
-	if (world.has_sdma)
+	if (world.has_sdma) {
 		sdma_enable(&world.sdma, true, true, true);
+		open_function();
+	}
 }
 
 /* RAM around the arena and what stands behind it. */
@@ -73,6 +85,7 @@ static void check_end(void)
 	uint64_t *page = (uint64_t *)world.arena, word = 0x1122334455667788;
 
 	vtd_quiet(vtd);
+	revive_function();
 	check_equal(vtd_get32(vtd, VTD_GSTS) &
 			    (VTD_GCMD_TE | VTD_GCMD_IRE | VTD_GCMD_QIE | VTD_GCMD_CFI),
 		    0, "everything can be turned off");

@@ -15,13 +15,22 @@ static struct vtd_desc any_wait(struct hammer *h)
 	return desc;
 }
 
+/* The group of a request that came, answered or not, or of one that never did. */
+static uint64_t any_group(struct hammer *h)
+{
+	uint64_t slot = world.prq + below(h, PRQ_PAGES * PAGE_SIZE / sizeof(struct vtd_desc)) *
+					    sizeof(struct vtd_desc);
+
+	return once_in(h, 4) ? below(h, 512) : vtd_get(*(uint64_t *)(slot + 8), VTD_PAGE1_PRGI);
+}
+
 static struct vtd_desc any_response(struct hammer *h)
 {
 	struct vtd_desc desc = { { VTD_DESC_PAGE_RESPONSE | VTD_RESPONSE_PASID_P |
 					   vtd_put(below(h, 16), VTD_RESPONSE_RC) |
 					   vtd_put(world.sdma.devfn, VTD_RESPONSE_RID) |
 					   vtd_put(below(h, SOME_PASIDS), VTD_DESC_PASID),
-				   vtd_put(below(h, 32), VTD_RESPONSE1_PRGI) } };
+				   vtd_put(any_group(h), VTD_RESPONSE1_PRGI) } };
 
 	return desc;
 }
@@ -98,5 +107,27 @@ void hammer_queue(struct hammer *h)
 		vtd_queue_add(vtd, &desc);
 	}
 	vtd_queue_go(vtd);
+	spin_unlock(&world.queue_lock);
+}
+
+void tell_entry(struct hammer *h, uint32_t pasid)
+{
+	const struct vtd_desc descs[] = {
+		{ { VTD_DESC_PASID_CACHE | vtd_put(below(h, 4), VTD_DESC_G) |
+		    vtd_put(below(h, 4), VTD_DESC_DID) | vtd_put(pasid, VTD_DESC_PASID) } },
+		{ { VTD_DESC_PASID_IOTLB | vtd_put(2 + below(h, 2), VTD_DESC_G) |
+			    vtd_put(below(h, 4), VTD_DESC_DID) | vtd_put(pasid, VTD_DESC_PASID),
+		    any_iova(h, 8) & VTD_ADDR1_ADDR } },
+		any_wait(h),
+	};
+	unsigned int count = (unsigned int)below(h, ARRAY_SIZE(descs) + 1);
+
+	if (!spin_try(&world.queue_lock))
+		return;
+	if (vtd_get32(&world.vtd, VTD_FSTS) & (VTD_FSTS_IQE | VTD_FSTS_ITE))
+		restart(h);
+	for (unsigned int i = 0; i < count; i++)
+		vtd_queue_add(&world.vtd, &descs[i]);
+	vtd_queue_go(&world.vtd);
 	spin_unlock(&world.queue_lock);
 }

@@ -1,27 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vtd-hostile/hostile.h"
 
-#define LOW_BITS  0xfffUL
-#define HIGH_BITS VTD_BITS(63, 52)
-#define FAR	  (1UL << 45) /* no RAM up there */
+#define LOW_BITS   0xfffUL
+#define HIGH_BITS  VTD_BITS(63, 52)
+#define FAR	   (1UL << 45) /* no RAM up there */
+#define INTERRUPTS 0xfee00000UL
+#define IOAPIC	   0xfec00000UL
 
 uint64_t arena_page(struct hammer *h)
 {
 	return world.arena + below(h, ARENA_PAGES) * PAGE_SIZE;
 }
 
-static uint64_t any_page(struct hammer *h)
+/* What is there, but no memory: registers of the unit and of devices, and interrupts. */
+static uint64_t any_registers(struct hammer *h)
 {
-	switch (below(h, 16)) {
+	const uint64_t places[] = {
+		VTD_UNIT_BASE,	      INTERRUPTS,	    IOAPIC,
+		world.sdma.registers, world.sdma.doorbells, world.edu.registers
+	};
+
+	return align_down(places[below(h, ARRAY_SIZE(places))], PAGE_SIZE);
+}
+
+uint64_t foreign_page(struct hammer *h)
+{
+	switch (below(h, 4)) {
 	case 0:
 		return align_down(world.low_end + below(h, GIB), PAGE_SIZE);
 	case 1:
 		return FAR | (random64(h) & VTD_BITS(44, 12));
 	case 2:
-		return 0;
+		return any_registers(h);
 	default:
-		return arena_page(h);
+		return 0;
 	}
+}
+
+static uint64_t any_page(struct hammer *h)
+{
+	return once_in(h, 4) ? foreign_page(h) : arena_page(h);
 }
 
 uint64_t any_word(struct hammer *h)

@@ -38,45 +38,84 @@ static void plant_leaves(struct hammer *h, uint64_t page)
 	}
 }
 
-/* Tables of three to five levels, both stages alike; returns the top one. */
+/*
+ * Tables of three to five levels, both stages alike; returns the top one. They lead to the leaves
+ * from everywhere, or from the arena's own address, and with loops: hosts copy second stages, and
+ * those of the first kind are too large for that.
+ */
 static uint64_t plant_levels(struct hammer *h, unsigned int levels)
 {
 	uint64_t below_it = arena_page(h);
+	bool all = once_in(h, 3);
 
 	plant_leaves(h, below_it);
-	while (--levels) {
+	for (unsigned int level = 2; level <= levels; level++) {
 		uint64_t page = arena_page(h);
 
 		for (unsigned int i = 0; i < WORDS; i++)
-			set(page, i, below_it | VTD_FS_ALL);
+			set(page, i,
+			    all		      ? below_it | VTD_FS_ALL
+			    : once_in(h, 256) ? any_word(h)
+					      : 0);
+		set(page, world.arena >> (12 + 9 * (level - 1)) & (WORDS - 1),
+		    below_it | VTD_FS_ALL);
 		below_it = page;
 	}
 	return below_it;
 }
 
-static void plant_pasids(struct hammer *h, uint64_t table, uint64_t top)
+static void plant_pasid(struct hammer *h, uint64_t table, uint32_t pasid, uint64_t top)
 {
 	static const uint8_t types[] = { VTD_PGTT_FS,	  VTD_PGTT_FS, VTD_PGTT_SS,
 					 VTD_PGTT_NESTED, VTD_PGTT_PT, 7 };
+	unsigned int type = types[below(h, ARRAY_SIZE(types))], first = pasid * VTD_PASID_WORDS;
 
-	for (unsigned int i = 0; i < SOME_PASIDS; i++) {
-		unsigned int type = types[below(h, ARRAY_SIZE(types))];
+	for (unsigned int word = 3; word < VTD_PASID_WORDS; word++)
+		set(table, first + word, 0);
+	set(table, first + 1, below(h, 4) | (once_in(h, 8) ? 0 : VTD_PASID1_PWSNP));
+	set(table, first + 2, top | (random64(h) & VTD_PASID2_SRE));
+	set(table, first,
+	    top | vtd_put(VTD_AW_48, VTD_PASID0_AW) | vtd_put(type, VTD_PASID0_PGTT) |
+		    VTD_PASID0_P);
+}
 
-		for (unsigned int word = 3; word < VTD_PASID_WORDS; word++)
-			set(table, i * VTD_PASID_WORDS + word, 0);
-		set(table, i * 8 + 1, below(h, 4) | (once_in(h, 8) ? 0 : VTD_PASID1_PWSNP));
-		set(table, i * 8 + 2, top | (random64(h) & VTD_PASID2_SRE));
-		set(table, i * 8,
-		    top | vtd_put(VTD_AW_48, VTD_PASID0_AW) | vtd_put(type, VTD_PASID0_PGTT) |
-			    VTD_PASID0_P);
+/* One entry changes while the device works with it: to another, to nothing, or to garbage. */
+void hammer_entries(struct hammer *h)
+{
+	uint64_t table = __atomic_load_n(&world.pasids, __ATOMIC_RELAXED);
+	uint64_t top = __atomic_load_n(&world.top, __ATOMIC_RELAXED);
+	uint32_t pasid = (uint32_t)below(h, SOME_PASIDS);
+	unsigned int first = pasid * VTD_PASID_WORDS;
+
+	if (!table)
+		return;
+	switch (below(h, 8)) {
+	case 0:
+		set(table, first, 0);
+		break;
+	case 1:
+		set(table, first + (unsigned int)below(h, VTD_PASID_WORDS), any_word(h));
+		break;
+	case 2:
+		plant_pasid(h, table, pasid, arena_page(h));
+		break;
+	case 3:
+		plant_pasid(h, table, pasid, foreign_page(h));
+		break;
+	default:
+		plant_pasid(h, table, pasid, top);
+		break;
 	}
+	tell_entry(h, pasid);
 }
 
 static void plant_scalable(struct hammer *h, uint64_t contexts, unsigned int devfn, uint64_t top)
 {
 	uint64_t directory = arena_page(h), table = arena_page(h);
 
-	plant_pasids(h, table, top);
+	for (uint32_t pasid = 0; pasid < SOME_PASIDS; pasid++)
+		plant_pasid(h, table, pasid, top);
+	__atomic_store_n(&world.pasids, table, __ATOMIC_RELAXED);
 	set(directory, 0, table | VTD_PASIDDIR_P);
 	for (unsigned int word = 1; word < 4; word++)
 		set(contexts, devfn % 128 * 4 + word, 0);
@@ -99,6 +138,7 @@ void plant_tables(struct hammer *h)
 	bool scalable = !once_in(h, 3);
 	const unsigned int devfns[] = { world.edu.devfn, world.sdma.devfn };
 
+	__atomic_store_n(&world.top, top, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < ARRAY_SIZE(devfns); i++) {
 		if (scalable)
 			plant_scalable(h, contexts, devfns[i], top);

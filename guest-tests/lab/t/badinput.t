@@ -181,6 +181,7 @@ bad_number() {
 	done
 }
 bad_number pasid-bits 0 20
+bad_number domain-bits 4 16
 bad_number pasid-quota 1 1048576
 bad_number fault-records 1 16
 toggles=(scalable first-stage second-stage nested first-stage-57 first-stage-1g pass-through ats pri ir

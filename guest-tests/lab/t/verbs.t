@@ -94,7 +94,7 @@ like 'an option overrides it' "$(tr -d '\r' <"$W/manifest.out")" 'init reached .
 is 'a manifest written back is the same machine' "$(<"$W/twice")" "$(<"$W/once")"
 
 # Every key of --vtd, and what else goes with it.
-keys=aw=57,pasid-bits=8,scalable=on,first-stage=on,second-stage=on,nested=on,first-stage-57=off
+keys=aw=57,pasid-bits=8,domain-bits=12,scalable=on,first-stage=on,second-stage=on,nested=on,first-stage-57=off
 keys+=,first-stage-1g=off,pass-through=off,ats=on,pri=off,ir=on,x2apic=off,supervisor=off,execute=off
 keys+=,caching-mode=on,snoop=off,access-dirty=off,extended-accessed=off,abort-dma=off,vcmd=on
 keys+=,pasid-quota=7,fault-records=2,drop=iotlb:pasid-cache
