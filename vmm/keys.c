@@ -93,7 +93,7 @@ static const struct key net_keys[] = {
 	{                                                                           \
 		name_, property_, &value_toggle,                                    \
 			.offset = FIELD(vtd_options, feature[VTD_FEATURE_##which]), \
-			.metavar = "on|off", .help = help_                          \
+			.metavar = "on|off", .help = (help_)                        \
 	}
 
 static const struct key vtd_keys[] = {
