@@ -97,7 +97,7 @@ g1() {
 g1_alive() { eval "kill -0 \$pid_$1 2>/dev/null"; }
 # Until it has printed so many lines (one) like that, or is no more.
 g1_line() {
-	until [ "$(grep -cE "$2" /tmp/$1.out)" -ge "${3:-1}" ] || ! g1_alive $1; do sleep 0.2; done
+	until [ "$(grep -cE "$2" /tmp/$1.out)" -ge "${3:-1}" ] || ! g1_alive $1; do sleep 0.5; done
 }
 # Until it pauses, once more than before, or is no more.
 g1_pauses() {

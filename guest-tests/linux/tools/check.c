@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXIT_SKIPPED  77
@@ -145,8 +146,17 @@ static bool judge(struct run *run, const pid_t *pids, bool *skipped)
 	return passed;
 }
 
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 static bool run_check(struct options *options, const struct check *check, unsigned int row)
 {
+	double began = seconds_now();
 	struct run run = options->run;
 	pid_t pids[PROCESSES_MAX];
 	bool passed, skipped;
@@ -168,6 +178,8 @@ static bool run_check(struct options *options, const struct check *check, unsign
 		}
 	}
 	passed = judge(&run, pids, &skipped);
+	/* For scripts; to readers of TAP it is noise, which they ignore. */
+	printf("took %s %.1f s\n", check->name, seconds_now() - began);
 	printf("%sok %u - %s: %s", passed ? "" : "not ", row, check->name, check->what);
 	if (run.processes > 1)
 		printf(" (%u processes)", run.processes);
