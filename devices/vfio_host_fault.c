@@ -52,10 +52,13 @@ static void deliver(struct vfio_host *host, const struct uapi_iommu_hwpt_pgfault
 		vfio_count(&host->counters.auto_responses, 1);
 }
 
-/* Not for what has its own answer: too little room, a signal, nothing to read. */
+/*
+ * Not what has its own answer: too little room, a signal, nothing to read; nor when the kernel,
+ * which keeps the requests, has no memory for a while.
+ */
 static bool is_failure(int error)
 {
-	return error != -EINVAL && error != -EINTR && error != -EAGAIN;
+	return error != -EINVAL && error != -EINTR && error != -EAGAIN && error != -ENOMEM;
 }
 
 /* Reads and notes. How many records there are, or a negative errno. */

@@ -33,6 +33,14 @@ static void expect(struct fake_iommufd *fake, bool condition, const char *rule)
 		fake->broken = rule;
 }
 
+/* Whether this call is the one that is to fail, or one of them. */
+static bool fails_now(struct fake_iommufd *fake)
+{
+	if (fake->fail_call == 1 && fake->fail_rest)
+		return true;
+	return fake->fail_call && !--fake->fail_call;
+}
+
 /* --- Objects --- */
 
 static struct fake_object *object(struct fake_iommufd *fake, uint32_t id, enum fake_kind kind)
@@ -451,7 +459,7 @@ static ssize_t read_queue(struct fake_iommufd *fake, struct uapi_iommu_hwpt_pgfa
 	uint64_t drained;
 
 	expect(fake, size % sizeof(*to) == 0, "read: whole records");
-	if (fake->fail_call && !--fake->fail_call)
+	if (fails_now(fake))
 		return fake->fail_error;
 	if (fake->fail_reads && fake->fail_reads--)
 		return fake->fail_error;
@@ -485,7 +493,7 @@ static ssize_t write_queue(struct fake_iommufd *fake,
 			   const struct uapi_iommu_hwpt_page_response *answer, size_t size)
 {
 	expect(fake, size == sizeof(*answer) && answer->code <= 1, "answer: one, with a code");
-	if (fake->fail_call && !--fake->fail_call)
+	if (fails_now(fake))
 		return fake->fail_error;
 	for (unsigned int i = 0; i < FAKE_GROUPS; i++) {
 		struct fake_group *group = &fake->group[i];
@@ -643,7 +651,7 @@ static bool fails(struct fake_iommufd *fake, unsigned long request)
 	if (fake->call_count < FAKE_CALLS)
 		fake->calls[fake->call_count] = request;
 	fake->call_count++;
-	if (fake->fail_call && !--fake->fail_call) {
+	if (fails_now(fake)) {
 		fake->failed_destroys += request == UAPI_IOMMU_DESTROY;
 		return true;
 	}

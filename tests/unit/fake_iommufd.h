@@ -81,6 +81,7 @@ struct fake_iommufd {
 	unsigned long calls[FAKE_CALLS]; /* ioctls */
 	unsigned int call_count;
 	unsigned int fail_call;	    /* the n-th call from now on (1: the next) fails; 0: none */
+	bool fail_rest;		    /* and so do all after it, until fail_call is 0 again */
 	unsigned long fail_request; /* calls of this number fail, fail_times times */
 	unsigned int fail_times;
 	unsigned int fail_reads; /* of the queue, from now on */
