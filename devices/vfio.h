@@ -151,5 +151,7 @@ struct vfio_pci_counters vfio_pci_counters(const struct vfio_pci *pci);
 /* 0, or a negative errno with a line in @error that says what is in the way. */
 int vfio_bind(const char *device, char *error, size_t size);
 int vfio_unbind(const char *device, char *error, size_t size);
+/* The full address of @device, and its driver in this host or "". 0 or a negative errno. */
+int vfio_driver(const char *device, char address[16], char driver[32], char *error, size_t size);
 
 #endif

@@ -114,3 +114,13 @@ int vfio_unbind(const char *device, char *error, size_t size)
 {
 	return vfio_unbind_by(&vfio_kernel, device, error, size);
 }
+
+int vfio_driver(const char *device, char address[16], char driver[32], char *error, size_t size)
+{
+	struct vfio_place place;
+	int rc = vfio_find_any(&vfio_kernel, device, &place, driver, 32, error, size);
+
+	if (!rc)
+		memcpy(address, place.address, sizeof(place.address));
+	return rc;
+}

@@ -73,6 +73,12 @@ int control_find_directory(char path[PATH_MAX], bool create, struct config_error
 /* Connects to the VM @name; a descriptor, or negative errno: nobody listens. */
 int control_connect(const char *directory, const char *name);
 
+/*
+ * Sends @request to the VM @name and stores the body of its answer. 0, or -EINVAL with @error.
+ */
+int control_ask(const char *name, const char *request, char body[CONTROL_REPLY_MAX + 1],
+		struct config_error *error);
+
 /* Client verbs; each returns an exit code and says on stderr what went wrong. */
 int control_stats(const char *name, bool json);
 int control_trace(const char *name, const char *device);

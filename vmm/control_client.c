@@ -142,7 +142,21 @@ struct call {
 	struct config_error error;
 };
 
-/* Reaches the VM @name and lets @talk() do the rest. Returns an exit code. */
+/* Reaches the VM and lets @talk() do the rest. 0, or negative with call->error. */
+static int converse(struct call *call, int (*talk)(struct call *call, const void *what),
+		    const void *what)
+{
+	int r;
+
+	call->fd = open_vm(call->name, &call->error);
+	if (call->fd < 0)
+		return call->fd;
+	r = talk(call, what);
+	close(call->fd);
+	return r;
+}
+
+/* The same as a verb: says what went wrong. Returns an exit code. */
 static int call_vm(const char *name, int (*talk)(struct call *call, const void *what),
 		   const void *what)
 {
@@ -154,16 +168,13 @@ static int call_vm(const char *name, int (*talk)(struct call *call, const void *
 	call.body = malloc(CONTROL_REPLY_MAX + 1);
 	if (!call.body)
 		return NIDUS_EXIT_FAILURE;
-	call.fd = open_vm(name, &call.error);
-	r = call.fd < 0 ? call.fd : talk(&call, what);
-	if (call.fd >= 0)
-		close(call.fd);
+	r = converse(&call, talk, what);
 	free(call.body);
 	return r ? report(&call.error) : NIDUS_EXIT_POWEROFF;
 }
 
 /* Sends @request and stores the answer's body. 0 or -EINVAL with call->error. */
-static int ask(struct call *call, const char *request)
+static int ask(struct call *call, const void *request)
 {
 	struct pollfd wait = { .fd = call->fd, .events = POLLIN };
 	struct config_error *error = &call->error;
@@ -187,6 +198,16 @@ static int ask(struct call *call, const char *request)
 		return config_fail(error, "the VM '%s' refused: %s", call->name, body);
 	memmove(body, body + 3, (size_t)n - 3 + 1);
 	return 0;
+}
+
+int control_ask(const char *name, const char *request, char body[CONTROL_REPLY_MAX + 1],
+		struct config_error *error)
+{
+	struct call call = { .name = name, .body = body };
+	int r = converse(&call, ask, request);
+
+	*error = call.error;
+	return r;
 }
 
 /* --- stats --- */
@@ -296,14 +317,9 @@ int control_stop(const char *name, unsigned int timeout)
 
 /* --- reset --- */
 
-static int reset_vm(struct call *call, const void *request)
-{
-	return ask(call, request);
-}
-
 int control_reset(const char *name)
 {
-	return call_vm(name, reset_vm, "reset");
+	return call_vm(name, ask, "reset");
 }
 
 /* --- list --- */

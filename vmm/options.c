@@ -41,7 +41,12 @@ struct scan {
 
 bool verb_takes(const struct verb *verb, const struct group *group)
 {
-	return verb->describes_vm || (verb->group && !strcmp(verb->group, group->option.name));
+	if (verb->describes_vm)
+		return true;
+	for (const char *const *name = verb->groups; name && *name; name++)
+		if (!strcmp(*name, group->option.name))
+			return true;
+	return false;
 }
 
 static bool is_called(const struct option *option, const char *name, size_t len)
@@ -318,7 +323,7 @@ int options_parse(struct invocation *invocation, const struct verb *verb, int ar
 	if (verb->second && !invocation->second)
 		return config_fail(error, "%s: %s is missing: write `nidus %s %s %s`", verb->name,
 				   verb->second, verb->name, verb->operand, verb->second);
-	if (!verb->describes_vm && !verb->group)
+	if (!verb->describes_vm && !verb->groups)
 		return 0;
 	if (invocation->manifest && manifest_read(&invocation->config, invocation->manifest, error))
 		return -EINVAL;

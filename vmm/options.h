@@ -27,6 +27,9 @@ struct invocation {
 	const char *manifest; /* already read into config; NULL: none */
 	const char *operand;  /* NULL: none */
 	const char *second;   /* operand; NULL: none */
+	/* Of bench; NULL: not given. */
+	const char *modes, *native, *save, *html, *from;
+	bool quick;
 	struct vm_config config;
 };
 
@@ -42,10 +45,10 @@ struct setting {
 struct verb {
 	const char *name;
 	const char *summary;
-	const char *text;    /* what `nidus help VERB` adds below the options; NULL: nothing */
-	bool describes_vm;   /* takes the options of keys.h; the operand is the kernel */
-	const char *group;   /* the one option of keys.h that it takes otherwise; NULL: none */
-	const char *operand; /* its metavar; NULL: takes none */
+	const char *text;  /* what `nidus help VERB` adds below the options; NULL: nothing */
+	bool describes_vm; /* takes the options of keys.h; the operand is the kernel */
+	const char *const *groups; /* the options of keys.h that it takes otherwise, NULL behind */
+	const char *operand;	   /* its metavar; NULL: takes none */
 	bool operand_required;
 	const char *second; /* metavar of another operand, required; NULL: takes none */
 	const struct setting *settings;

@@ -10,6 +10,7 @@
 #include "devices/base.h"
 #include "devices/log.h"
 #include "devices/vfio.h"
+#include "vmm/bench.h"
 #include "vmm/caps.h"
 #include "vmm/control.h"
 #include "vmm/exit.h"
@@ -46,6 +47,33 @@ static const struct setting stop_settings[] = {
 	    "how long to wait until it is gone; default 30" },
 	  SETTING_SECONDS,
 	  SETTING(timeout) },
+};
+
+static const struct setting bench_settings[] = {
+	{ { "modes", NULL, 0, ARGUMENT_REQUIRED, "MODE,...",
+	    "some of native, direct, nested, shadowed, emulated; default: all that there can be" },
+	  SETTING_TEXT,
+	  SETTING(modes) },
+	{ { "native", NULL, 0, ARGUMENT_REQUIRED, "PROGRAM",
+	    "this host's sdma-perf, for native; default: that in PATH" },
+	  SETTING_TEXT,
+	  SETTING(native) },
+	{ { "quick", NULL, 0, ARGUMENT_NONE, NULL, "few samples, few sizes" },
+	  SETTING_FLAG,
+	  SETTING(quick) },
+	{ { "json", NULL, 0, ARGUMENT_NONE, NULL, "print JSON, one object a line" },
+	  SETTING_FLAG,
+	  SETTING(json) },
+	{ { "save", NULL, 0, ARGUMENT_REQUIRED, "FILE", "write the JSON to this file" },
+	  SETTING_TEXT,
+	  SETTING(save) },
+	{ { "html", NULL, 0, ARGUMENT_REQUIRED, "FILE", "write a page of plots to this file" },
+	  SETTING_TEXT,
+	  SETTING(html) },
+	{ { "from", NULL, 0, ARGUMENT_REQUIRED, "FILE",
+	    "measure nothing: take what --json or --save has written" },
+	  SETTING_TEXT,
+	  SETTING(from) },
 };
 
 static int verb_run(struct invocation *invocation)
@@ -149,6 +177,20 @@ static int verb_help(struct invocation *invocation)
 	return NIDUS_EXIT_POWEROFF;
 }
 
+static const char bench_text[] =
+	"Without DEVICE, a device of the host for --vfio, only emulated. Guests need a kernel\n"
+	"and an initramfs made by guest-tests/linux/initramfs/build --sdma. Modes:\n"
+	"  native    a process of this host; the device goes to the driver sdma meanwhile\n"
+	"  direct    passed through to a guest without a unit\n"
+	"  nested    the guest's first-stage tables nested in the host's unit\n"
+	"  shadowed  the guest's second-stage tables copied\n"
+	"  emulated  --sdma behind --vtd\n"
+	"Exit codes: 0 measured, 1 a mode named in --modes was not, or none, 2 bad option or\n"
+	"file, 128+N ended by signal N.\n";
+
+static const char *const caps_groups[] = { "vtd", NULL };
+static const char *const bench_groups[] = { "kernel", "initrd", "cpus", "memory", NULL };
+
 static const char run_text[] =
 	"A value with a comma stands in double quotes: -d 'path=\"a,b.img\",ro'.\n"
 	"Scalars on the command line override the manifest; disks, networks and\n"
@@ -185,7 +227,7 @@ const struct verb verbs[] = {
 	  .summary = "say what this host can do, and what to change where it cannot",
 	  .text = "With --vtd: what such a unit offers a guest, bit by bit, and why.\n"
 		  "Exit codes: 0 this host runs Linux guests, 1 it does not.\n",
-	  .group = "vtd",
+	  .groups = caps_groups,
 	  SETTINGS(json_settings),
 	  .run = verb_caps },
 	{ .name = "list",
@@ -219,6 +261,13 @@ const struct verb verbs[] = {
 	  .operand_required = true,
 	  .second = "DEVICE",
 	  .run = verb_vfio },
+	{ .name = "bench",
+	  .summary = "measure a device in each way in which a guest can have it",
+	  .text = bench_text,
+	  .groups = bench_groups,
+	  .operand = "DEVICE",
+	  SETTINGS(bench_settings),
+	  .run = verb_bench },
 	{ .name = "reset",
 	  .summary = "reset a running VM that was started with --restart",
 	  .text = "As the reset button of a computer: the guest is not asked.\n",
@@ -252,7 +301,7 @@ const struct verb *verb_find(const char *name, struct config_error *error)
 	else
 		config_fail(error,
 			    "unknown verb '%.100s'; valid ones: run, check, caps, list, stats, "
-			    "trace, vfio, reset, stop, version, help",
+			    "trace, vfio, bench, reset, stop, version, help",
 			    name);
 	return NULL;
 }

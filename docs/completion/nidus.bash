@@ -75,7 +75,14 @@ _nidus_option()
 
 	case $1 in
 	-k | --kernel) compgen -f -- "$2"; return ;;
-	-f | --manifest | --file | --dtb) compgen -f -- "$2"; return ;;
+	-f | --manifest | --file | --dtb | --native | --save | --html | --from)
+		compgen -f -- "$2"
+		return
+		;;
+	--modes)
+		compgen -P "$head" -W "native direct nested shadowed emulated" -- "$word"
+		return
+		;;
 	--rng | --restart) compgen -W "on off" -- "$2"; return ;;
 	--exit-port) compgen -W "on off 0xf4" -- "$2"; return ;;
 	--seccomp) compgen -W "kill log off" -- "$2"; return ;;
@@ -108,6 +115,10 @@ _nidus_options()
 	check) echo "$vm --dtb -h --help" ;;
 	caps) echo "--vtd --json -h --help" ;;
 	list | stats) echo "--json -h --help" ;;
+	bench)
+		echo "-k --kernel -i --initrd -c --cpus -m --memory --mem --modes --native --quick
+			--json --save --html --from -h --help"
+		;;
 	stop) echo "--timeout -h --help" ;;
 	*) echo "-h --help" ;;
 	esac
@@ -149,13 +160,14 @@ _nidus()
 		case $previous in
 		-[kicmdnf] | --kernel | --initrd | --cpus | --memory | --mem | --disk | --net | \
 		--network | --vtd | --sdma | --edu | --vfio | --serial | --console | --seccomp | \
-		--log | --manifest | --file | --dtb)
+		--log | --manifest | --file | --dtb | --modes | --native | --save | --html | --from)
 			replies=$(_nidus_option "$previous" "$cur")
 			;;
 		-p | --cmdline | --params | --name | --timeout) return ;;
 		*)
 			case $verb in
 			run | check) replies=$(compgen -f -- "$cur") ;;
+			bench) replies=$(compgen -W "$(_nidus_devices drivers/vfio-pci)" -- "$cur") ;;
 			stats | trace | reset | stop)
 				replies=$(compgen -W "$(nidus list 2>/dev/null | cut -d' ' -f1)" \
 					-- "$cur")
@@ -168,7 +180,7 @@ _nidus()
 				fi
 				;;
 			help)
-				replies=$(compgen -W "run check caps list stats trace vfio reset stop version help" \
+				replies=$(compgen -W "run check caps list stats trace vfio bench reset stop version help" \
 					-- "$cur")
 				;;
 			esac

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The sdma device in a guest, driven by sdma-perf (guest-tests/linux/tools/perf.c).
+"""The sdma device in a guest, driven by sdma-perf (guest-tests/linux/tools/perf*.c).
 
-Times: copies between pages of one process by shared virtual addressing, with translations that the
-device has (warm), that it has to ask for (cold), and into pages that do not exist yet (faulting);
-page requests; binding. And the kernel's own copies behind other kinds of translation.
-
-And what one operation costs the VMM: from `nidus stats` before and after a number of operations and
-twice that number, so that what comes once falls out. What the guest does now and then on its own
-stays, as a small fraction; else that is exact, whatever the clock is.
+By shared virtual addressing: the rows of `nidus bench --modes emulated`. And the kernel's own copies
+behind other kinds of translation, with what one operation costs the VMM: from `nidus stats` before
+and after a number of operations and twice that number, so that what comes once falls out.
 """
 
 import json
@@ -28,12 +24,9 @@ SECOND = ("second stage", ["--vtd", "first-stage=off"])
 LEGACY = ("legacy mode", ["--vtd", "scalable=off"])
 NONE = ("no IOMMU", [])
 
-# Operations that are counted: of sdma-perf, and for people; and those that need no SVA.
-SVA_PARTS = (("warm", "4 KiB copy, warm"), ("cold", "4 KiB copy, cold"),
-             ("faulting", "4 KiB copy, faulting"), ("request", "page request"),
-             ("bind", "unbind and bind"))
-KERNEL_PARTS = (("coherent", "4 KiB copy of the kernel, coherent"),
-                ("streaming", "4 KiB copy of the kernel, mapped each time"))
+# Operations: of sdma-perf, and for people.
+PARTS = (("coherent", "4 KiB copy of the kernel, coherent"),
+         ("streaming", "4 KiB copy of the kernel, mapped each time"))
 
 
 def command(bench, units, words):
@@ -103,46 +96,38 @@ class Session:
                 for what in taken[0]}
 
 
-def number_of(said, key):
-    """What sdma-perf --json has said of @key."""
-    return float(re.search(rf'"{key}": ([0-9.]+)', " ".join(said))[1])
-
-
-def copies(bench, session, words):
-    said = session.perf(words)
-    for row in json.loads("\n".join(said))["copies"]:
-        name = f"sdma copy by SVA, {size_name(row['bytes'])}"
-        for what in ("warm", "cold", "faulting"):
-            bench.row(f"{name}, {what}", "us", [row[f"{what}_ns"] / 1000],
-                      note=f"best: {row[f'{what}_best_ns'] / 1000} us")
-        bench.row(f"{name}, ring never empty", "MB/s", [row["queued_mb_s"]])
-    for key, name, unit in (("page_request_us", "page request, sent to answered", "us"),
-                            ("first_touch_us", "first touch of a page", "us"),
-                            ("bind_per_s", "unbind and bind of a PASID", "per s")):
-        bench.row(f"sdma {name}", unit, [number_of(said, key)])
-
-
-def operations(bench, session, parts, where):
-    """What operations cost the VMM; that there is none is said of what need not be."""
+def kernel(bench, where, units):
+    """The kernel's copies; that there is no cost is said of what need not be."""
+    prepare()
     count = 25 if bench.quick else 200
-    for part, name in parts:
-        for what, number in session.costs(part, count).items():
+    with Session(bench, units) as session:
+        for part, name in PARTS:
+            said = session.perf(f"--json --ms {5 if bench.quick else 30} --only {part}")
+            bench.row(f"sdma {name}, {where}", "us", [json.loads(said[-1])["mean_ns"] / 1000])
+        for what, number in session.costs("streaming", count).items():
             if what in ("exits", "walks") or number:
-                bench.row(f"sdma {name}, {where}: {what}", "each", [number])
+                bench.row(f"sdma {PARTS[1][1]}, {where}: {what}", "each", [number])
 
 
-def measure(bench, where, units):
+def shared(bench):
+    """What `nidus bench` says; its table is the same."""
+    prepare()
+    run = subprocess.run([bench.vmms[0].program, "bench", "-k", "vmlinux", "-i", "guest-sdma.cpio",
+                          "-m", "512M", "--json"] + (["--quick"] if bench.quick else []),
+                         stdout=subprocess.PIPE, timeout=600, check=True)
+    for line in run.stdout.splitlines()[1:]:
+        row = json.loads(line)
+        if "missing" in row:
+            raise RuntimeError(row["missing"])
+        size = size_name(row["bytes"]) if "bytes" in row else ""
+        size = f"{row['pages']} pages" if "pages" in row else size
+        bench.row(" ".join(["sdma", row["what"], size]).strip(), row["unit"], [row["value"]],
+                  note=f"best: {row['best']}" if "best" in row else "")
+
+
+def prepare():
     os.makedirs("run", mode=0o700, exist_ok=True)
     os.environ["XDG_RUNTIME_DIR"] = os.path.abspath("run")
-    words = f"--json --ms {5 if bench.quick else 30}"
-    with Session(bench, units) as session:
-        if where == FIRST[0]:
-            copies(bench, session, words)
-            operations(bench, session, SVA_PARTS, where)
-        for part, name in KERNEL_PARTS:
-            said = session.perf(f"{words} --only {part}")
-            bench.row(f"sdma {name}, {where}", "us", [number_of(said, f"kernel_{part}_us")])
-        operations(bench, session, KERNEL_PARTS[1:], where)
 
 
 def size_name(size):
@@ -153,5 +138,6 @@ def size_name(size):
 
 
 def steps(bench):
+    yield ("sdma, shared virtual addressing", shared, bench)
     for where, units in (FIRST, SECOND, LEGACY, NONE):
-        yield (f"sdma, {where}", measure, bench, where, units)
+        yield (f"sdma, {where}", kernel, bench, where, units)

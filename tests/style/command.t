@@ -121,6 +121,19 @@ bad "NAME is missing" stats
 bad "bad name '../x'" stop ../x
 bad "unknown verb 'rnu'" help rnu
 bad "cannot write 'no/where'" check -k kernel --dtb no/where
+bad "no kernel is given" bench
+bad "--kernel: cannot read 'nothing'" bench -k nothing
+bad "unknown mode 'nestde': did you mean nested?" bench -k kernel --modes native,nestde
+bad "nested needs a device of the host" bench -k kernel --modes nested
+bad "of no use to the mode emulated" bench 06:0d.0 -k kernel --modes emulated
+bad "vfio 77:1f.7: no such device" bench 77:1f.7 -k kernel
+bad "--native: cannot run 'nothing'" bench -k kernel --native nothing
+bad "--html: cannot write 'no/where'" bench -k kernel --html no/where
+bad "--from: cannot read 'nothing'" bench --from nothing
+bad "is not what \`nidus bench --json\` has written: line 1" bench --from text
+bad "'empty' is empty" bench --from empty
+bad "goes with --json, --save and --html only" bench --from text --quick
+bad "unknown option '--mods': did you mean --modes?" bench --mods
 
 good 0 "Usage: nidus VERB" --help
 good 0 "Usage: nidus run" run --help
@@ -183,6 +196,8 @@ complete_to "2M 1G off" nidus run -m 1G,hugepages = ""
 complete_to "kill" nidus run --seccomp = k
 complete_to "info,debug" nidus run --log info,d
 complete_to "--timeout" nidus stop --t
+complete_to "nested,shadowed" nidus bench --modes nested,s
+complete_to "--save" nidus bench --s
 
 echo "1..$count"
 exit $((failed > 0))

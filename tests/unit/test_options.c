@@ -405,7 +405,7 @@ static void test_verbs(void **state)
 		{ "chekc", "unknown verb 'chekc': did you mean check?" },
 		{ "stast", "unknown verb 'stast': did you mean stats?" },
 		{ "xyzzy", "unknown verb 'xyzzy'; valid ones: run, check, caps, list, stats, "
-			   "trace, vfio, reset, stop, version, help" },
+			   "trace, vfio, bench, reset, stop, version, help" },
 		{ "", "unknown verb ''; valid ones" },
 		{ "--disk", "valid ones" },
 	};

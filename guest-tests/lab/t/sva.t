@@ -159,8 +159,10 @@ sdma-perf --ms 2 --json
 GUEST
 linux perf -c 1 -m 512M --vtd --sdma queues=2
 ended perf 0 'sdma-perf ends by itself'
-is 'sdma-perf measures ten sizes' "$(grep -c '"bytes": [0-9]*, "warm_ns": [0-9]' "$W/perf.out")" 10
-for key in page_request_us bind_per_s kernel_streaming_us; do
-	like "sdma-perf measures $key" "$(grep "\"$key\"" "$W/perf.out")" '": [0-9]+\.[0-9]+'
+is 'sdma-perf measures ten sizes' \
+	"$(grep -cE '"part":"warm","bytes":[0-9]+,.*"median_ns":[1-9]' "$W/perf.out")" 10
+for part in request:mean bind:bind bind:unbind invalidate:median streaming:map streaming:unmap; do
+	like "sdma-perf measures ${part%:*}, ${part#*:}" \
+		"$(grep "\"part\":\"${part%:*}\"" "$W/perf.out")" "\"${part#*:}_ns\":[1-9]"
 done
 done_testing

@@ -137,21 +137,41 @@ static int submit_and_wait(struct kernel_run *run)
 	return wait_for_completion_record(run);
 }
 
-static int map_and_copy(struct kernel_run *run)
+static int map_buffers(struct kernel_run *run)
 {
+	ktime_t began = ktime_get();
 	int ret = map_buffer(run, &run->source);
 
 	if (ret)
 		return ret;
 	ret = map_buffer(run, &run->destination);
-	if (!ret) {
-		ret = submit_and_wait(run);
-		/* What the device may still write to stays mapped, and is not freed either. */
-		if (ret == -ETIMEDOUT)
-			return ret;
-		unmap_buffer(run, &run->destination);
-	}
+	if (ret)
+		unmap_buffer(run, &run->source);
+	else if (is_streaming(run))
+		run->copy->map_nanoseconds += ktime_to_ns(ktime_sub(ktime_get(), began));
+	return ret;
+}
+
+static void unmap_buffers(struct kernel_run *run)
+{
+	ktime_t began = ktime_get();
+
+	unmap_buffer(run, &run->destination);
 	unmap_buffer(run, &run->source);
+	if (is_streaming(run))
+		run->copy->unmap_nanoseconds += ktime_to_ns(ktime_sub(ktime_get(), began));
+}
+
+static int map_and_copy(struct kernel_run *run)
+{
+	int ret = map_buffers(run);
+
+	if (ret)
+		return ret;
+	ret = submit_and_wait(run);
+	/* What the device may still write to stays mapped, and is not freed either. */
+	if (ret != -ETIMEDOUT)
+		unmap_buffers(run);
 	return ret;
 }
 
@@ -237,6 +257,8 @@ int sdma_kernel_copy(struct sdma_queue *queue, struct sdma_kernel_copy *copy)
 	copy->done = 0;
 	copy->wrong = 0;
 	copy->nanoseconds = 0;
+	copy->map_nanoseconds = 0;
+	copy->unmap_nanoseconds = 0;
 
 	run.ring = dma_alloc_coherent(run.dev, sizeof(*run.ring), &run.ring_address, GFP_KERNEL);
 	if (run.ring)

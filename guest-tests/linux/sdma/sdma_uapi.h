@@ -64,6 +64,9 @@ struct sdma_kernel_copy {
 	__u64 done;	   /* out: copies that completed */
 	__u64 wrong;	   /* out: copies whose bytes were not those of the source */
 	__u64 nanoseconds; /* out: from first to last, without filling and comparing */
+	/* out, of these: mapping and unmapping both buffers; 0 unless streaming */
+	__u64 map_nanoseconds;
+	__u64 unmap_nanoseconds;
 };
 
 /*

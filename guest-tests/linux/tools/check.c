@@ -5,6 +5,7 @@
  */
 
 #include "check.h"
+#include "number.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -237,18 +238,6 @@ static void add_device(struct run *run, const char *path)
 	run->device[run->devices++] = path;
 }
 
-static unsigned int number(const char *text, unsigned int max)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (!*text || *end || value < 1 || value > max) {
-		fprintf(stderr, "sdma-check: '%s' is not a number from 1 to %u\n", text, max);
-		exit(2);
-	}
-	return (unsigned int)value;
-}
-
 static void parse(struct options *options, int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -269,7 +258,7 @@ static void parse(struct options *options, int argc, char **argv)
 			list_checks();
 			exit(EXIT_SUCCESS);
 		case 'p':
-			options->run.processes = number(optarg, PROCESSES_MAX);
+			options->run.processes = number("--procs", optarg, PROCESSES_MAX);
 			break;
 		case 'd':
 			add_device(&options->run, optarg);
@@ -281,7 +270,7 @@ static void parse(struct options *options, int argc, char **argv)
 			options->run.disk = optarg;
 			break;
 		case 's':
-			options->seconds = number(optarg, 86400);
+			options->seconds = number("--timeout", optarg, 86400);
 			break;
 		case 'h':
 			fputs(usage, stdout);
