@@ -5,6 +5,7 @@
 #include "devices/edu.h"
 
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@
 #include "devices/loop.h"
 #include "devices/pci.h"
 #include "devices/pci_msi.h"
+#include "devices/pci_rom.h"
 
 #define BAR_SIZE    MIB
 #define CLASS_OTHER 0x00ff00
@@ -53,6 +55,7 @@ struct edu_transfer {
 struct edu {
 	struct pci_function pci;
 	struct pci_msi msi;
+	struct pci_rom rom;
 	char name[32];
 	struct loop *loop;
 	struct loop_call work;
@@ -286,8 +289,8 @@ static void config_written(struct pci_function *fn, unsigned int offset, unsigne
 {
 	struct edu *edu = edu_of(fn);
 
-	(void)offset;
-	(void)size;
+	if (pci_rom_concerned(offset, size))
+		pci_rom_update(&edu->rom);
 	pci_msi_written(fn, &edu->msi);
 	pthread_mutex_lock(&edu->lock);
 	update_intx(edu);
@@ -334,6 +337,15 @@ struct edu *edu_create(struct pci_host *host, struct loop *loop, const char *nam
 	return edu;
 }
 
+int edu_set_rom(struct edu *edu, const void *image, uint64_t size)
+{
+	int rc = pci_add_rom(&edu->pci, &edu->rom, size);
+
+	if (!rc)
+		memcpy(edu->rom.image, image, size);
+	return rc;
+}
+
 bool edu_reset(struct edu *edu)
 {
 	bool idle;
@@ -347,6 +359,8 @@ bool edu_reset(struct edu *edu)
 		memset(edu->buffer, 0, sizeof(edu->buffer));
 	}
 	pthread_mutex_unlock(&edu->lock);
+	store_le32(&edu->pci.config[PCI_ROM_ADDRESS], 0);
+	pci_rom_update(&edu->rom);
 	return idle;
 }
 
@@ -363,6 +377,7 @@ void edu_destroy(struct edu *edu)
 		return;
 	pci_function_destroy(&edu->pci);
 	pci_msi_destroy(&edu->msi);
+	pci_rom_destroy(&edu->rom);
 	pthread_mutex_destroy(&edu->lock);
 	free(edu);
 }

@@ -2,7 +2,7 @@
 /*
  * edu (1234:11e8): the educational PCI device of QEMU's docs/specs/edu.rst, for drivers and tests
  * that were written for it. A factorial, interrupts by INTA# or MSI, and DMA to and from a buffer
- * of 4096 bytes.
+ * of 4096 bytes; an expansion ROM if it is given one.
  *
  * As there, but: work is done at once, in the loop's thread; a transfer that leaves the buffer or
  * the DMA mask moves nothing, where QEMU ends the VM or wraps the address.
@@ -36,6 +36,12 @@ struct edu_counters {
  */
 struct edu *edu_create(struct pci_host *host, struct loop *loop, const char *name,
 		       unsigned int dma_bits);
+
+/*
+ * Makes @size bytes at @image, which are copied, its expansion ROM. 0, -EINVAL (none, or more than
+ * PCI_ROM_MAX) or -ENOMEM. While the machine is built, once.
+ */
+int edu_set_rom(struct edu *edu, const void *image, uint64_t size);
 
 /* The machine ends: nothing more is done. In the loop's thread, or after it. */
 void edu_quiesce(struct edu *edu);

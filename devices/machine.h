@@ -48,6 +48,19 @@ int machine_set_msi_route(struct machine *machine, int handle, const struct msi_
 bool machine_msi_route_live(struct machine *machine, int handle);
 
 /*
+ * For devices that write eventfds without asking: has @changed called, with @watch, whenever
+ * interrupt remapping has made machine_msi_route_live() answer something else for some route.
+ * Before the guest's invalidation is complete, so that no message that is blocked is lost unseen.
+ * In any thread, with locks of the remapping unit held: what is allowed there is what routes and
+ * messages need. @watch stays for the life of the machine. While the VM is built.
+ */
+struct machine_route_watch {
+	struct machine_route_watch *next;
+	void (*changed)(struct machine_route_watch *watch);
+};
+void machine_watch_msi_routes(struct machine *machine, struct machine_route_watch *watch);
+
+/*
  * Makes a guest write of @size bytes (1, 2, 4, 8; 0 for any size) at guest-physical @address ring
  * @eventfd without leaving the kernel, or stops doing so. 0 or negative errno.
  */

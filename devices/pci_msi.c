@@ -31,7 +31,8 @@ void pci_msi_written(struct pci_function *fn, struct pci_msi *msi)
 	const uint8_t *cap = &fn->config[msi->cap];
 
 	pthread_mutex_lock(&msi->lock);
-	msi->enabled = load_le16(cap + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_ENABLE && pci_bus_master(fn);
+	msi->enabled = load_le16(cap + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_ENABLE;
+	msi->master = pci_bus_master(fn);
 	msi->message.address = load_le32(cap + PCI_MSI_ADDRESS_LO) |
 			       (uint64_t)load_le32(cap + PCI_MSI_ADDRESS_HI) << 32;
 	msi->message.data = load_le16(cap + PCI_MSI_DATA_64);
@@ -51,12 +52,12 @@ bool pci_msi_enabled(struct pci_msi *msi)
 void pci_msi_raise(struct pci_function *fn, struct pci_msi *msi)
 {
 	struct msi_message message;
-	bool enabled;
+	bool sent;
 
 	pthread_mutex_lock(&msi->lock);
-	enabled = msi->enabled;
+	sent = msi->enabled && msi->master;
 	message = msi->message;
 	pthread_mutex_unlock(&msi->lock);
-	if (enabled)
+	if (sent)
 		machine_send_msi(fn->host->machine, fn->requester, &message);
 }

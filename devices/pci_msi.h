@@ -15,7 +15,8 @@ struct pci_function;
 
 struct pci_msi {
 	pthread_mutex_t lock; /* protects what follows; a leaf */
-	bool enabled;	      /* and the function is bus master */
+	bool enabled;	      /* software has turned it on */
+	bool master;	      /* the function may send: bus mastering is on */
 	struct msi_message message;
 	unsigned int cap; /* offset in configuration space; constant */
 };
@@ -30,7 +31,7 @@ void pci_msi_written(struct pci_function *fn, struct pci_msi *msi);
 /* True if software has turned MSI on: INTA# is silent then. Any thread. */
 bool pci_msi_enabled(struct pci_msi *msi);
 
-/* Sends the message if MSI is on. Any thread, under any lock. */
+/* Sends the message if MSI is on and the function is bus master. Any thread, under any lock. */
 void pci_msi_raise(struct pci_function *fn, struct pci_msi *msi);
 
 #endif

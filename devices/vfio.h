@@ -110,6 +110,34 @@ void vfio_device_answer_faults(struct vfio_device *device);
 int vfio_device_attach(struct vfio_device *device, struct vtd_unit *unit,
 		       struct vtd_requester *requester, char *error, size_t size);
 
+/* --- Its memory, as a target of other devices' DMA: vfio_host_p2p.c --- */
+
+#define VFIO_PEER_NOWHERE UINT64_MAX
+
+/* A piece of a BAR in whole pages: the first four are its owner's to set, the rest is ours. */
+struct vfio_peer {
+	uint32_t region;       /* VFIO_PCI_BAR0_REGION_INDEX and on */
+	uint64_t offset, size; /* bytes in it */
+	void *host;	       /* our mapping of it */
+	struct vfio_device *device;
+	struct vfio_peer *next; /* in the context */
+	uint64_t gpa;		/* where the guest has it, or VFIO_PEER_NOWHERE */
+	int dmabuf;		/* or why there is none: negative errno */
+	bool mapped;		/* in the address space of iommufd */
+};
+
+/* Makes @peer, which stays where it is until vfio_peer_close(), known. While the VM is built. */
+void vfio_peer_open(struct vfio_device *device, struct vfio_peer *peer);
+/*
+ * The guest has it at @gpa from now on; or nowhere any more, if it was somewhere. Best effort: what
+ * the host refuses is told and counted. Any thread, without the context's lock; not both at once
+ * for one peer.
+ */
+void vfio_peer_map(struct vfio_peer *peer, uint64_t gpa);
+void vfio_peer_unmap(struct vfio_peer *peer);
+/* Before vfio_device_close(). One that was never opened is ignored. */
+void vfio_peer_close(struct vfio_peer *peer);
+
 /* Counters, monotonic, each exact, readable at any time from any thread. */
 struct vfio_host_counters {
 	uint64_t ioctls;	    /* of all kinds, from vfio_device_open() on */
@@ -122,6 +150,8 @@ struct vfio_host_counters {
 	uint64_t auto_responses;    /* not by the guest */
 	uint64_t errors;	    /* ioctls that failed, and page requests that nobody wanted */
 	uint64_t maps, unmaps;	    /* of memory: at the start, and for second-stage shadows */
+	uint64_t peer_maps;	    /* of its BARs, for other devices' DMA */
+	uint64_t peer_refusals;	    /* of the same, by the host */
 };
 struct vfio_host_counters vfio_host_counters(const struct vfio_device *device);
 
@@ -145,6 +175,12 @@ struct vfio_pci_counters {
 	uint64_t config_reads, config_writes, bar_exits, interrupts_routed, resets;
 };
 struct vfio_pci_counters vfio_pci_counters(const struct vfio_pci *pci);
+
+/*
+ * Whether @device (as in struct vfio_device_options) is there, bound, and ours to open; nothing is
+ * opened. 0, or a negative errno with the line that vfio_device_open() would give. vfio_bind.c.
+ */
+int vfio_device_check(const char *device, char *error, size_t size);
 
 /* --- Binding to vfio-pci: vfio_bind.c, for `nidus vfio bind|unbind BDF` --- */
 

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "devices/vfio.h"
 #include "devices/vfio_host.h"
@@ -103,6 +104,33 @@ int vfio_unbind_by(const struct vfio_kernel *kernel, const char *device, char *e
 	/* An empty line is none. */
 	rc = set(kernel, &place, "driver_override", "\n", error, size);
 	return rc ? rc : rebind(kernel, &place, driver, sizeof(driver), error, size);
+}
+
+/*
+ * The file of the device: its own, or its group's where the kernel has none for devices; their
+ * directories in sysfs are there all the same.
+ */
+static void device_file(const struct vfio_place *place, char *path, size_t size)
+{
+	if (place->cdev[0] && !access(place->cdev, F_OK))
+		snprintf(path, size, "%s", place->cdev);
+	else
+		snprintf(path, size, "/dev/vfio/%d", place->group);
+}
+
+int vfio_device_check(const char *device, char *error, size_t size)
+{
+	struct vfio_place place;
+	char path[64];
+	int rc = vfio_find(&vfio_kernel, device, &place, error, size);
+
+	if (rc)
+		return rc;
+	device_file(&place, path, sizeof(path));
+	if (!faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS))
+		return 0;
+	rc = -errno;
+	return vfio_error(rc, error, size, "vfio %s: %s: %s", device, path, strerror(-rc));
 }
 
 int vfio_bind(const char *device, char *error, size_t size)

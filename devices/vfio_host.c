@@ -30,6 +30,14 @@ int vfio_error(int rc, char *error, size_t size, const char *format, ...)
 	return rc;
 }
 
+int vfio_needs_token(const char *name, char *error, size_t size)
+{
+	return vfio_error(-EACCES, error, size,
+			  "vfio %s: it is a VF whose PF vfio-pci has, or a PF with VFs, and the "
+			  "host wants a token, which nobody has; give the PF to its own driver",
+			  name);
+}
+
 /* --- Context --- */
 
 int vfio_context_open(struct vfio_context **to, const struct ram *ram, struct loop *loop,
@@ -102,6 +110,8 @@ static int bind_iommufd(struct vfio_host *host, char *error, size_t size)
 				  "of its IOMMU group: all must be bound to vfio-pci, see "
 				  "/sys/bus/pci/devices/%s/iommu_group/devices",
 				  name, host->address[0] ? host->address : "...");
+	if (rc == -EACCES)
+		return vfio_needs_token(name, error, size);
 	return vfio_error(rc, error, size, "vfio %s: not bound to iommufd: %s", name,
 			  strerror(-rc));
 }
@@ -279,6 +289,9 @@ static int prepare(struct vfio_host *host, char *error, size_t size)
 
 	if (host->type1)
 		return vfio_check_memlock(host->context, host->device->name, error, size);
+	rc = vfio_check_width(host, error, size);
+	if (rc)
+		return rc;
 	pthread_mutex_lock(&host->context->lock);
 	rc = vfio_domain_parent(host, error, size);
 	pthread_mutex_unlock(&host->context->lock);

@@ -15,6 +15,7 @@
  *   vfio_host_ranges.c  addresses to invalidate
  *   vfio_host_shadow.c  second-stage tables of the guest, copied into a host address space
  *   vfio_host_walk.c    the walk through these tables
+ *   vfio_host_p2p.c     memory of devices as a target of DMA
  *   vfio_host_type1.c   groups and containers, for kernels without iommufd
  *
  * Locks. A context's `lock` protects its domains and what is attached where; it is taken with the
@@ -89,6 +90,7 @@ struct vfio_context {
 	struct vfio_domain *parents;
 	struct vfio_domain *bucket[VFIO_BUCKETS]; /* the others, by root */
 	struct vfio_domain *pending;		  /* domains that somebody waits for */
+	struct vfio_peer *peers;		  /* memory of devices */
 	struct vfio_faults *faults;		  /* NULL: no device has page requests */
 	uint32_t ioas;				  /* RAM */
 	bool mapped;
@@ -112,6 +114,7 @@ struct vfio_host {
 	uint64_t bit;	    /* its own among the VM's devices */
 	uint32_t dev_id;    /* iommufd's name for it */
 	bool stuck;	    /* it was waited for in vain: not again, until something works */
+	bool peers_told;    /* that its memory is no target of DMA */
 	bool pasid_api;	    /* the kernel attaches PASIDs, and wants to be told of it */
 	char address[16];   /* "0000:06:0d.0"; "" for an inherited file */
 	char unit_name[32]; /* of the host's unit: "dmar0"; "" if unknown */
@@ -132,6 +135,9 @@ static inline void vfio_count(uint64_t *counter, uint64_t add)
 /* Writes the line that a person sees and returns @rc, a negative errno. */
 __attribute__((format(printf, 4, 5))) int vfio_error(int rc, char *error, size_t size,
 						     const char *format, ...);
+
+/* The line for a device that the kernel opens with a VF token only. Returns -EACCES. */
+int vfio_needs_token(const char *name, char *error, size_t size);
 
 /* --- vfio_host_find.c --- */
 
@@ -162,6 +168,8 @@ uint64_t vfio_extended_capabilities(struct vfio_host *host);
  * errno.
  */
 int vfio_host_info(struct vfio_host *host, enum vfio_nested nested, char *error, size_t size);
+/* 0, or -ERANGE and a line if the guest has memory beyond the addresses of the host's unit. */
+int vfio_check_width(const struct vfio_host *host, char *error, size_t size);
 
 /* --- vfio_host_iommufd.c: one ioctl each; 0 or a negative errno --- */
 
@@ -227,6 +235,12 @@ int vfio_host_invalidate(void *context, uint32_t pasid, const struct vtd_host_in
 int vfio_host_flush(void *context);
 /* Detaches everything. */
 void vfio_host_unbind_all(struct vfio_host *host);
+
+/* --- vfio_host_p2p.c; context->lock held --- */
+
+/* The container of @host is the guest's physical address space now; or is about to be none. */
+void vfio_peers_enter(struct vfio_host *host);
+void vfio_peers_leave(struct vfio_host *host);
 
 /* --- vfio_host_fault.c and vfio_host_group.c --- */
 

@@ -125,6 +125,21 @@ static bool can_nest(struct vfio_host *host, uint32_t type, char *reason, size_t
 	return false;
 }
 
+int vfio_check_width(const struct vfio_host *host, char *error, size_t size)
+{
+	const struct ram *ram = host->context->ram;
+	const struct ram_slot *last = &ram->slot[ram->count - 1];
+	uint64_t cap = host->device->host_cap, end = last->gpa + last->size;
+	unsigned int bits = (unsigned int)vtd_get(cap, VTD_CAP_MGAW) + 1;
+
+	if (!cap || bits >= 64 || !((end - 1) >> bits))
+		return 0;
+	return vfio_error(-ERANGE, error, size,
+			  "vfio %s: the guest's memory ends at %#llx, beyond the %u address bits "
+			  "of %s (MGAW); give it less",
+			  host->device->name, (unsigned long long)end, bits, unit_name(host));
+}
+
 /* --- PASIDs and page requests --- */
 
 static void find_pasids(struct vfio_host *host, const struct uapi_iommu_hw_info *info)

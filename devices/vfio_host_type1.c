@@ -18,6 +18,7 @@
 struct vfio_type1 {
 	int group, container;
 	struct vfio_shadow *shadow;
+	bool identity; /* it is the guest's physical address space, memory of devices included */
 	struct vfio_ranges ranges; /* of the guest's table, to look at when it waits */
 };
 
@@ -84,6 +85,8 @@ static int open_device(struct vfio_host *host, struct vfio_type1 *type1,
 
 	memcpy(address, place->address, sizeof(address));
 	fd = vfio_ioctl(host, type1->group, VFIO_GROUP_GET_DEVICE_FD, address);
+	if (fd == -EACCES)
+		return vfio_needs_token(host->device->name, error, size);
 	if (fd < 0)
 		return vfio_error(fd, error, size, "vfio %s: %s", host->device->name,
 				  strerror(-fd));
@@ -150,13 +153,36 @@ void vfio_type1_close(struct vfio_host *host)
 	host->type1 = NULL;
 }
 
+int vfio_type1_container(const struct vfio_host *host)
+{
+	return host->type1->container;
+}
+
+bool vfio_type1_identity(const struct vfio_host *host)
+{
+	return host->type1->identity;
+}
+
 /* --- Bindings --- */
+
+static void set_identity(struct vfio_host *host, bool identity)
+{
+	if (host->type1->identity == identity)
+		return;
+	host->type1->identity = identity;
+	if (identity)
+		vfio_peers_enter(host);
+	else
+		vfio_peers_leave(host);
+}
 
 int vfio_type1_bind(struct vfio_host *host, uint32_t pasid, const struct vtd_binding *binding)
 {
 	struct vfio_shadow *shadow = host->type1->shadow;
 	int rc = -EOPNOTSUPP;
 
+	if (pasid == VTD_NO_PASID && binding->type != VTD_BIND_PT)
+		set_identity(host, false);
 	if (pasid == VTD_NO_PASID && binding->type == VTD_BIND_PT)
 		rc = vfio_shadow_set_identity(host, shadow);
 	else if (pasid == VTD_NO_PASID && binding->type == VTD_BIND_SS)
@@ -166,6 +192,8 @@ int vfio_type1_bind(struct vfio_host *host, uint32_t pasid, const struct vtd_bin
 		vfio_count(&host->counters.binds, 1);
 	else if (pasid == VTD_NO_PASID)
 		vfio_shadow_set_nothing(host, shadow);
+	if (!rc && binding->type == VTD_BIND_PT)
+		set_identity(host, true);
 	return rc;
 }
 
@@ -175,6 +203,7 @@ int vfio_type1_unbind(struct vfio_host *host, uint32_t pasid)
 
 	if (pasid != VTD_NO_PASID)
 		return 0;
+	set_identity(host, false);
 	rc = vfio_shadow_set_nothing(host, host->type1->shadow);
 	if (!rc)
 		vfio_count(&host->counters.unbinds, 1);

@@ -7,6 +7,7 @@
 #ifndef NIDUS_DEVICES_VFIO_HOST_TYPE1_H
 #define NIDUS_DEVICES_VFIO_HOST_TYPE1_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,5 +27,9 @@ int vfio_type1_unbind(struct vfio_host *host, uint32_t pasid);
 void vfio_type1_invalidate(struct vfio_host *host, const struct vtd_host_invalidation *list,
 			   unsigned int count);
 int vfio_type1_flush(struct vfio_host *host);
+
+/* Its container's file, and whether that is the guest's physical address space now. */
+int vfio_type1_container(const struct vfio_host *host);
+bool vfio_type1_identity(const struct vfio_host *host);
 
 #endif

@@ -78,7 +78,7 @@ static void lose(struct vfio_pci *vfio)
 	__atomic_store_n(&vfio->lost, true, __ATOMIC_RELEASE);
 	store_le16(&fn->config[PCI_COMMAND], 0);
 	pci_update_bars(fn);
-	vfio_rom_update(vfio);
+	pci_rom_update(&vfio->rom);
 	pci_msix_reset(fn);
 	vfio_config_lose(vfio);
 }
@@ -311,7 +311,7 @@ void vfio_pci_destroy(struct vfio_pci *vfio)
 	if (vfio->msi.cap)
 		pci_msi_destroy(&vfio->msi);
 	pci_function_destroy(&vfio->pci);
-	free(vfio->rom.image);
+	pci_rom_destroy(&vfio->rom);
 	if (vfio->nothing >= 0)
 		close(vfio->nothing);
 	free(vfio);

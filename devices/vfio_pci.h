@@ -8,6 +8,7 @@
  *   vfio_pci_caps.c     the capabilities that the guest finds
  *   vfio_pci_bars.c     regions: what is mapped into the guest, and what is trapped
  *   vfio_pci_irq.c      INTA#, MSI and MSI-X
+ *   vfio_pci_hand.c     messages that no route carries
  *   vfio_pci_file.c     system calls
  *
  * Threads. Configuration space is the host bridge's lock's; accesses to BARs come from any vCPU
@@ -26,6 +27,7 @@
 #include "devices/pci.h"
 #include "devices/pci_msi.h"
 #include "devices/pci_pasid.h"
+#include "devices/pci_rom.h"
 #include "devices/vfio.h"
 
 #define VFIO_AREAS	16 /* of one BAR that are mapped; what is beyond is trapped */
@@ -58,6 +60,7 @@ struct vfio_area {
 	uint64_t offset, size; /* in the BAR */
 	void *host;	       /* NULL: it could not be mapped into our own address space */
 	bool mapped;	       /* into the guest's, at the BAR's address */
+	struct vfio_peer peer; /* the same for other devices; if `host` is there */
 };
 
 struct vfio_bar {
@@ -67,16 +70,19 @@ struct vfio_bar {
 	struct vfio_area area[VFIO_AREAS];
 };
 
-struct vfio_rom {
-	uint8_t *image; /* NULL: there is none */
-	uint64_t size;	/* a power of two */
-	uint64_t address;
-};
-
 /* Which of its interrupts the device is to use. */
 enum vfio_irq_mode { VFIO_IRQ_NONE, VFIO_IRQ_INTX, VFIO_IRQ_MSI, VFIO_IRQ_MSIX };
 
-struct vfio_by_hand;
+/* An eventfd of the device that the loop listens to, for a message that no route carries. */
+struct vfio_by_hand {
+	struct loop_watch watch;
+	struct vfio_pci *vfio;
+	unsigned int vector; /* of MSI-X, or VFIO_MSI_VECTOR; irq.lock */
+	bool used;	     /* of a spare: the device has it; irq.lock */
+};
+
+#define VFIO_MSI_VECTOR UINT32_MAX
+#define VFIO_SPARES	8 /* blocked messages of a function whose faults are recorded */
 
 struct vfio_irq {
 	/* Protects what changes while the VM runs; over the locks of INTx and of routes only. */
@@ -92,6 +98,9 @@ struct vfio_irq {
 	struct loop_watch intx_watch, eoi_watch, error_watch, request_watch;
 	unsigned int hand_count;
 	struct vfio_by_hand *hand; /* vectors without a route; NULL: all have one */
+	unsigned int spare_count, spare_next;
+	struct vfio_by_hand spare[VFIO_SPARES]; /* for vectors whose messages are blocked */
+	struct machine_route_watch route_watch;
 	int msi_eventfd, msi_route;
 	struct msi_message msi_message; /* of the route */
 	void *buffer;			/* for struct vfio_irq_set with all vectors */
@@ -106,7 +115,7 @@ struct vfio_pci {
 	struct vfio_region config;
 	uint16_t passed[PCI_CONFIG_SIZE]; /* the device's offset of a byte, or VFIO_NO_PASSING */
 	struct vfio_bar bar[PCI_BARS];
-	struct vfio_rom rom;
+	struct pci_rom rom;
 	struct pci_pasid pasid; /* all 0: no such capabilities */
 	struct pci_msi msi;	/* cap 0: no MSI */
 	unsigned int pm;	/* offset of power management; 0: none */
@@ -214,8 +223,6 @@ void vfio_bars_map(struct vfio_pci *vfio);
 void vfio_bars_unmap(struct vfio_pci *vfio);
 void vfio_bar_access(struct pci_function *fn, unsigned int bar, struct bus_access *access);
 void vfio_bar_moved(struct pci_function *fn, unsigned int bar, uint64_t address);
-/* Decodes the ROM as its register and the command register say. Host bridge's lock held. */
-void vfio_rom_update(struct vfio_pci *vfio);
 
 /* --- vfio_pci_irq.c --- */
 
@@ -231,6 +238,23 @@ void vfio_irq_msix_opened(struct pci_function *fn, unsigned int vector, bool ope
 void vfio_irq_stop(struct vfio_pci *vfio);
 /* And nothing is waited for. Loop thread. */
 void vfio_irq_unwatch(struct vfio_pci *vfio);
+/* Has vector @start of @index signal @eventfd, or nothing (-1). 0 or negative errno. */
+int vfio_irq_set_eventfd(const struct vfio_pci *vfio, uint32_t index, uint32_t start,
+			 int32_t eventfd);
+
+/* --- vfio_pci_hand.c: @vector is one of MSI-X, or VFIO_MSI_VECTOR; irq.lock held --- */
+
+/* What the device is to signal for @vector as things stand: its route's eventfd, or a spare. */
+int vfio_hand_eventfd(struct vfio_pci *vfio, unsigned int vector);
+/* The same for one that the device signals already; tells the host if it is another one now. */
+void vfio_hand_revise(struct vfio_pci *vfio, uint32_t index, unsigned int vector);
+/* The device does not signal @vector any more. */
+void vfio_hand_release(struct vfio_pci *vfio, unsigned int vector);
+
+/* As those of vfio_pci_irq.c; without the lock. */
+int vfio_hand_init(struct vfio_pci *vfio);
+void vfio_hand_unwatch(struct vfio_pci *vfio);
+void vfio_hand_destroy(struct vfio_pci *vfio);
 
 /* What the notifications do; vfio_pci.c. Loop thread. */
 void vfio_pci_failed(struct vfio_pci *vfio);

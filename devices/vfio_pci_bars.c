@@ -5,7 +5,8 @@
  * ports, BARs smaller than a page, the pages with the MSI-X table and pending bits, and whatever
  * the host or KVM will not map.
  *
- * Memory of devices is no target of other devices' DMA (peer to peer): iommufd does not take it.
+ * What is mapped is a target of other devices' DMA (peer to peer) as well, where the host takes it
+ * (vfio_host_p2p.c).
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -131,30 +132,21 @@ static int add_bar(struct vfio_pci *vfio, unsigned int index, uint32_t reg, char
 static void add_rom(struct vfio_pci *vfio)
 {
 	struct vfio_region region;
-	uint64_t size = PAGE_SIZE_4K;
+	uint8_t *image;
 
-	vfio->rom.address = PCI_BAR_UNMAPPED;
 	if (vfio_region_query(vfio, VFIO_PCI_ROM_REGION_INDEX, &region, NULL) || !region.size)
 		return;
-	while (size < region.size && size <= VFIO_ROM_MAX)
-		size *= 2;
-	if (size > VFIO_ROM_MAX) {
+	if (region.size > VFIO_ROM_MAX) {
 		log_info(VFIO, "%s: a ROM of %llu KiB is more than guests are shown", vfio->name,
 			 (unsigned long long)(region.size / KIB));
 		return;
 	}
-	vfio->rom.image = malloc(size);
-	if (!vfio->rom.image)
-		return;
-	memset(vfio->rom.image, 0xff, size);
-	if (!vfio_region_read(vfio, &region, 0, vfio->rom.image, region.size)) {
-		free(vfio->rom.image);
-		vfio->rom.image = NULL;
-		return;
-	}
-	vfio->rom.size = size;
-	store_le32(&vfio->pci.writable[PCI_ROM_ADDRESS],
-		   (uint32_t) ~(size - 1) | PCI_ROM_ADDRESS_ENABLE);
+	image = malloc(region.size);
+	/* A device may have the register and no image: then there is nothing to read. */
+	if (image && vfio_region_read(vfio, &region, 0, image, region.size) &&
+	    !pci_add_rom(&vfio->pci, &vfio->rom, region.size))
+		memcpy(vfio->rom.image, image, region.size);
+	free(image);
 }
 
 int vfio_bars_add(struct vfio_pci *vfio, const uint8_t *host, char *error, size_t size)
@@ -212,6 +204,13 @@ void vfio_bars_map(struct vfio_pci *vfio)
 				area->host =
 					vfio->file->map(vfio->file, vfio->device->fd, area->size,
 							bar->region.offset + area->offset);
+			if (area->host) {
+				area->peer = (struct vfio_peer){ .region = i,
+								 .offset = area->offset,
+								 .size = area->size,
+								 .host = area->host };
+				vfio_peer_open(vfio->device, &area->peer);
+			}
 			if (area->size && !area->host)
 				log_warn(VFIO,
 					 "%s: %llu KiB of BAR %u cannot be mapped: accesses exit",
@@ -228,6 +227,7 @@ void vfio_bars_unmap(struct vfio_pci *vfio)
 		for (unsigned int j = 0; j < bar->area_count; j++) {
 			struct vfio_area *area = &bar->area[j];
 
+			vfio_peer_close(&area->peer);
 			if (area->host)
 				vfio->file->unmap(vfio->file, area->host, area->size);
 			area->host = NULL;
@@ -244,6 +244,8 @@ static void map_area(struct vfio_pci *vfio, unsigned int index, struct vfio_area
 
 	if (!area->host || area->mapped == on)
 		return;
+	if (!on)
+		vfio_peer_unmap(&area->peer);
 	rc = machine_map_device(vfio->pci.host->machine, at, area->size, area->host, on);
 	if (rc)
 		log_guest(VFIO, "%s: BAR %u at %#llx is not %s the guest (%s): accesses exit",
@@ -251,6 +253,8 @@ static void map_area(struct vfio_pci *vfio, unsigned int index, struct vfio_area
 			  on ? "mapped into" : "taken from", strerror(-rc));
 	else
 		area->mapped = on;
+	if (!rc && on)
+		vfio_peer_map(&area->peer, at);
 }
 
 void vfio_bar_moved(struct pci_function *fn, unsigned int index, uint64_t address)
@@ -284,54 +288,4 @@ void vfio_bar_access(struct pci_function *fn, unsigned int index, struct bus_acc
 	memset(bytes, 0xff, sizeof(bytes));
 	if (vfio_region_read(vfio, region, access->offset, bytes, access->size))
 		access->value = load_le64(bytes);
-}
-
-/* --- The ROM --- */
-
-static void rom_access(void *context, struct bus_access *access)
-{
-	const struct vfio_pci *vfio = container_of(context, struct vfio_pci, rom);
-	uint8_t bytes[8] = { 0 };
-
-	if (access->is_write || vfio_lost(vfio))
-		return;
-	memcpy(bytes, vfio->rom.image + access->offset, min_u64(access->size, sizeof(bytes)));
-	access->value = load_le64(bytes);
-}
-
-static uint64_t rom_target(const struct vfio_pci *vfio)
-{
-	uint32_t reg = load_le32(&vfio->pci.config[PCI_ROM_ADDRESS]);
-	uint64_t address = reg & ~(vfio->rom.size - 1);
-
-	/* As for BARs: all zeroes and all ones are no addresses. */
-	if (!(reg & PCI_ROM_ADDRESS_ENABLE) || vfio_lost(vfio) || !address ||
-	    address + (vfio->rom.size - 1) >= UINT32_MAX ||
-	    !(vfio->pci.config[PCI_COMMAND] & PCI_COMMAND_MEMORY))
-		return PCI_BAR_UNMAPPED;
-	return address;
-}
-
-void vfio_rom_update(struct vfio_pci *vfio)
-{
-	uint64_t target = vfio->rom.image ? rom_target(vfio) : PCI_BAR_UNMAPPED;
-	struct bus *bus = vfio->pci.host->mmio;
-	struct bus_region region = { .base = target,
-				     .size = vfio->rom.size,
-				     .handler = rom_access,
-				     .context = &vfio->rom,
-				     .name = vfio->name };
-
-	if (target == vfio->rom.address)
-		return;
-	if (vfio->rom.address != PCI_BAR_UNMAPPED)
-		bus_remove(bus, vfio->rom.address, &vfio->rom);
-	vfio->rom.address = PCI_BAR_UNMAPPED;
-	if (target == PCI_BAR_UNMAPPED)
-		return;
-	if (bus_add(bus, &region))
-		log_guest(VFIO, "%s: its ROM at %#llx lies on something else: not decoded",
-			  vfio->name, (unsigned long long)target);
-	else
-		vfio->rom.address = target;
 }

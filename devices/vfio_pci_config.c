@@ -186,9 +186,8 @@ void vfio_config_written(struct pci_function *fn, unsigned int offset, unsigned 
 		pri_written(vfio);
 	if (ranges_overlap(offset, size, PCI_COMMAND, 2))
 		vfio_config_sync_command(vfio);
-	if (ranges_overlap(offset, size, PCI_COMMAND, 2) ||
-	    ranges_overlap(offset, size, PCI_ROM_ADDRESS, 4))
-		vfio_rom_update(vfio);
+	if (pci_rom_concerned(offset, size))
+		pci_rom_update(&vfio->rom);
 	if (vfio->msi.cap)
 		pci_msi_written(fn, &vfio->msi);
 	vfio_irq_update(vfio);
@@ -207,7 +206,7 @@ void vfio_config_reset(struct vfio_pci *vfio)
 	if (vfio->pasid.pasid)
 		pci_pasid_reset(fn, &vfio->pasid);
 	store_le32(&fn->config[PCI_ROM_ADDRESS], 0);
-	vfio_rom_update(vfio);
+	pci_rom_update(&vfio->rom);
 }
 
 void vfio_config_lose(struct vfio_pci *vfio)

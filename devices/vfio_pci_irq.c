@@ -6,8 +6,7 @@
  * the vector's message when the device signals it: no exit, no thread of ours. Interrupt remapping
  * is in the route. A vector that is masked is taken from the host, which masks it in the device:
  * what is pending stays in the device's own pending bits, and comes when it is let through again. A
- * message that remapping blocks is dropped, as by hardware, but no fault is recorded: nobody sees
- * it.
+ * message that no route carries, or that remapping blocks, is sent by hand: vfio_pci_hand.c.
  *
  * MSI: the same with one vector, which cannot be masked.
  *
@@ -51,8 +50,8 @@ static int set_irqs(const struct vfio_pci *vfio, void *set)
 	return vfio->file->ioctl(vfio->file, vfio->device->fd, VFIO_DEVICE_SET_IRQS, set);
 }
 
-/* Has vector @start of @index signal @eventfd, or nothing (NO_EVENTFD). */
-static int set_eventfd(const struct vfio_pci *vfio, uint32_t index, uint32_t start, int32_t eventfd)
+int vfio_irq_set_eventfd(const struct vfio_pci *vfio, uint32_t index, uint32_t start,
+			 int32_t eventfd)
 {
 	union {
 		struct vfio_irq_set set;
@@ -94,6 +93,7 @@ static void leave_mode(struct vfio_pci *vfio)
 		pci_set_intx(&vfio->pci, false);
 	if (irq->mode == VFIO_IRQ_MSI && irq->msi_route >= 0)
 		machine_set_msi_route(vfio->pci.host->machine, irq->msi_route, NULL);
+	vfio_hand_release(vfio, VFIO_MSI_VECTOR);
 	irq->enabled = false;
 	irq->mode = VFIO_IRQ_NONE;
 }
@@ -114,7 +114,7 @@ static int set_all_vectors(struct vfio_pci *vfio)
 		.count = msix->vectors,
 	};
 	for (unsigned int i = 0; i < msix->vectors; i++)
-		eventfd[i] = msix->entry[i].open ? msix->entry[i].eventfd : NO_EVENTFD;
+		eventfd[i] = msix->entry[i].open ? vfio_hand_eventfd(vfio, i) : NO_EVENTFD;
 	return set_irqs(vfio, set);
 }
 
@@ -130,8 +130,8 @@ static int open_vector(struct vfio_pci *vfio, unsigned int vector)
 	if (irq->all_vectors && !irq->enabled)
 		rc = set_all_vectors(vfio);
 	else
-		rc = set_eventfd(vfio, VFIO_PCI_MSIX_IRQ_INDEX, vector,
-				 vfio->pci.msix.entry[vector].eventfd);
+		rc = vfio_irq_set_eventfd(vfio, VFIO_PCI_MSIX_IRQ_INDEX, vector,
+					  vfio_hand_eventfd(vfio, vector));
 	irq->enabled |= !rc;
 	return rc;
 }
@@ -147,8 +147,10 @@ void vfio_irq_msix_opened(struct pci_function *fn, unsigned int vector, bool ope
 	pthread_mutex_lock(&irq->lock);
 	if (open)
 		rc = open_vector(vfio, vector);
-	else if (irq->mode == VFIO_IRQ_MSIX && irq->enabled)
-		rc = set_eventfd(vfio, VFIO_PCI_MSIX_IRQ_INDEX, vector, NO_EVENTFD);
+	else
+		vfio_hand_release(vfio, vector);
+	if (!open && irq->mode == VFIO_IRQ_MSIX && irq->enabled)
+		rc = vfio_irq_set_eventfd(vfio, VFIO_PCI_MSIX_IRQ_INDEX, vector, NO_EVENTFD);
 	pthread_mutex_unlock(&irq->lock);
 	if (rc)
 		say_failed(vfio, VFIO_IRQ_MSIX, rc);
@@ -173,12 +175,17 @@ static int update_msi(struct vfio_pci *vfio)
 	if (irq->msi_route >= 0 && (!irq->enabled || !same_message(message, &irq->msi_message)))
 		rc = machine_set_msi_route(vfio->pci.host->machine, irq->msi_route, message);
 	irq->msi_message = *message;
-	if (!rc && !irq->enabled) {
-		rc = set_eventfd(vfio, VFIO_PCI_MSI_IRQ_INDEX, 0, irq->msi_eventfd);
-		irq->enabled = !rc;
-		if (!rc)
-			vfio_pci_count(&vfio->counters.interrupts_routed);
+	if (rc)
+		return rc;
+	if (irq->enabled) {
+		vfio_hand_revise(vfio, VFIO_PCI_MSI_IRQ_INDEX, VFIO_MSI_VECTOR);
+		return 0;
 	}
+	rc = vfio_irq_set_eventfd(vfio, VFIO_PCI_MSI_IRQ_INDEX, 0,
+				  vfio_hand_eventfd(vfio, VFIO_MSI_VECTOR));
+	irq->enabled = !rc;
+	if (!rc)
+		vfio_pci_count(&vfio->counters.interrupts_routed);
 	return rc;
 }
 
@@ -196,7 +203,7 @@ static int enable_intx(struct vfio_pci *vfio)
 		rc = machine_watch_eoi(vfio->pci.host->machine, vfio->pci.gsi, irq->eoi_watch.fd);
 	irq->intx_watched |= !rc;
 	if (!rc)
-		rc = set_eventfd(vfio, VFIO_PCI_INTX_IRQ_INDEX, 0, irq->intx_watch.fd);
+		rc = vfio_irq_set_eventfd(vfio, VFIO_PCI_INTX_IRQ_INDEX, 0, irq->intx_watch.fd);
 	irq->enabled = !rc;
 	return rc;
 }
@@ -275,68 +282,6 @@ void vfio_irq_stop(struct vfio_pci *vfio)
 	pthread_mutex_unlock(&irq->lock);
 }
 
-/* --- Vectors without a route: the loop sends them --- */
-
-struct vfio_by_hand {
-	struct loop_watch watch;
-	struct vfio_pci *vfio;
-	unsigned int vector;
-	bool msi;
-};
-
-static void by_hand(struct loop_watch *watch)
-{
-	struct vfio_by_hand *hand = container_of(watch, struct vfio_by_hand, watch);
-
-	if (hand->msi)
-		pci_msi_raise(&hand->vfio->pci, &hand->vfio->msi);
-	else
-		pci_msix_raise(&hand->vfio->pci, hand->vector);
-}
-
-static void watch_by_hand(struct vfio_pci *vfio, int eventfd, unsigned int vector, bool msi)
-{
-	struct vfio_irq *irq = &vfio->irq;
-	struct vfio_by_hand *hand = &irq->hand[irq->hand_count++];
-
-	*hand = (struct vfio_by_hand){ .vfio = vfio, .vector = vector, .msi = msi };
-	loop_watch(vfio->loop, &hand->watch, eventfd, by_hand);
-}
-
-/* How many there are; and watches them if there is room for that. */
-static unsigned int each_by_hand(struct vfio_pci *vfio)
-{
-	const struct pci_msix *msix = &vfio->pci.msix;
-	unsigned int count = 0;
-
-	for (unsigned int i = 0; i < msix->vectors; i++) {
-		if (msix->entry[i].route >= 0 || msix->entry[i].eventfd < 0)
-			continue;
-		count++;
-		if (vfio->irq.hand)
-			watch_by_hand(vfio, msix->entry[i].eventfd, i, false);
-	}
-	if (vfio->msi.cap && vfio->irq.msi_route < 0) {
-		count++;
-		if (vfio->irq.hand)
-			watch_by_hand(vfio, vfio->irq.msi_eventfd, 0, true);
-	}
-	return count;
-}
-
-static int init_by_hand(struct vfio_pci *vfio)
-{
-	unsigned int count = each_by_hand(vfio);
-
-	if (!count)
-		return 0;
-	vfio->irq.hand = calloc(count, sizeof(*vfio->irq.hand));
-	if (!vfio->irq.hand)
-		return -ENOMEM;
-	each_by_hand(vfio);
-	return 0;
-}
-
 /* --- Notifications about the device itself --- */
 
 static void failed(struct loop_watch *watch)
@@ -399,7 +344,7 @@ static int notify(struct vfio_pci *vfio, uint32_t index, struct loop_watch *watc
 {
 	int rc = new_watch(vfio, watch, fired);
 
-	return rc ? rc : set_eventfd(vfio, index, 0, watch->fd);
+	return rc ? rc : vfio_irq_set_eventfd(vfio, index, 0, watch->fd);
 }
 
 static int init_msi(struct vfio_pci *vfio)
@@ -433,7 +378,7 @@ int vfio_irq_init(struct vfio_pci *vfio)
 		rc = notify(vfio, VFIO_PCI_REQ_IRQ_INDEX, &irq->request_watch, requested);
 	if (!rc && vfio->msi.cap)
 		rc = init_msi(vfio);
-	return rc ? rc : init_by_hand(vfio);
+	return rc ? rc : vfio_hand_init(vfio);
 }
 
 #define OWN_WATCHES 4
@@ -454,8 +399,7 @@ void vfio_irq_unwatch(struct vfio_pci *vfio)
 	own_watches(irq, list);
 	for (unsigned int i = 0; i < ARRAY_SIZE(list); i++)
 		loop_unwatch(list[i]);
-	for (unsigned int i = 0; i < irq->hand_count; i++)
-		loop_unwatch(&irq->hand[i].watch);
+	vfio_hand_unwatch(vfio);
 }
 
 void vfio_irq_destroy(struct vfio_pci *vfio)
@@ -469,7 +413,7 @@ void vfio_irq_destroy(struct vfio_pci *vfio)
 			close(list[i]->fd);
 	if (irq->msi_eventfd >= 0)
 		close(irq->msi_eventfd);
-	free(irq->hand);
+	vfio_hand_destroy(vfio);
 	free(irq->buffer);
 	pthread_mutex_destroy(&irq->lock);
 }

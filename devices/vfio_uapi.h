@@ -26,6 +26,7 @@ enum uapi_iommufd {
 	UAPI_IOMMU_GET_HW_INFO = _IO(';', 0x8a),
 	UAPI_IOMMU_HWPT_INVALIDATE = _IO(';', 0x8d),
 	UAPI_IOMMU_FAULT_QUEUE_ALLOC = _IO(';', 0x8e),
+	UAPI_IOMMU_IOAS_MAP_FILE = _IO(';', 0x8f),
 };
 
 struct uapi_iommu_destroy {
@@ -60,6 +61,13 @@ struct uapi_iommu_ioas_map {
 	uint64_t user_va, length, iova;
 };
 _Static_assert(sizeof(struct uapi_iommu_ioas_map) == 40, "IOMMU_IOAS_MAP");
+
+struct uapi_iommu_ioas_map_file {
+	uint32_t size, flags, ioas_id;
+	int32_t fd;
+	uint64_t start, length, iova;
+};
+_Static_assert(sizeof(struct uapi_iommu_ioas_map_file) == 40, "IOMMU_IOAS_MAP_FILE");
 
 struct uapi_iommu_ioas_copy {
 	uint32_t size, flags, dst_ioas_id, src_ioas_id;
@@ -202,5 +210,19 @@ struct uapi_vfio_device_detach_iommufd_pt {
 	uint32_t argsz, flags, pasid;
 };
 _Static_assert(sizeof(struct uapi_vfio_device_detach_iommufd_pt) == 12, "DETACH_IOMMUFD_PT");
+
+/* A feature of VFIO_DEVICE_FEATURE: a dma-buf of a piece of a region; the ioctl returns its file.
+ */
+#define UAPI_VFIO_DEVICE_FEATURE_DMA_BUF 11
+
+struct uapi_vfio_device_feature_dma_buf {
+	uint32_t argsz, flags; /* struct vfio_device_feature */
+	uint32_t region_index, open_flags, reserved, nr_ranges;
+	struct {
+		uint64_t offset, length;
+	} range;
+};
+_Static_assert(sizeof(struct uapi_vfio_device_feature_dma_buf) == 40,
+	       "VFIO_DEVICE_FEATURE_DMA_BUF");
 
 #endif

@@ -96,6 +96,8 @@ void config_free(struct vm_config *config)
 	}
 	for (unsigned int i = 0; i < config->vtd_count; i++)
 		free(config->vtd[i].devices);
+	for (unsigned int i = 0; i < config->edu_count; i++)
+		free(config->edu[i].rom);
 	for (unsigned int i = 0; i < config->vfio_count; i++)
 		free(config->vfio[i].device);
 	free(config->name);

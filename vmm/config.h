@@ -111,6 +111,7 @@ struct sdma_config {
 
 struct edu_config {
 	unsigned int dma_mask; /* width of its DMA addresses in bits */
+	char *rom;	       /* file with its expansion ROM; NULL: it has none */
 };
 
 /* A device of the host. */

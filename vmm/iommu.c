@@ -10,6 +10,7 @@
 #include "vmm/iommu.h"
 
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -218,14 +219,29 @@ static void describe_unit(const struct machine *machine, unsigned int index, str
 			unit->scope[unit->scope_count++] = vtd_requester_source(requester);
 }
 
-/* Functions with a device-TLB that their unit lets them use. */
+static bool has_ats(const struct pci_function *fn)
+{
+	unsigned int at = PCI_CFG_SPACE_SIZE;
+
+	/* Bound: each takes 8 bytes at least. */
+	for (unsigned int i = 0; at && i < PCI_CONFIG_SIZE / 8; i++) {
+		uint32_t header = load_le32(&fn->config[at]);
+
+		if (PCI_EXT_CAP_ID(header) == PCI_EXT_CAP_ID_ATS)
+			return true;
+		at = PCI_EXT_CAP_NEXT(header);
+	}
+	return false;
+}
+
+/* Functions with a device-TLB that their unit lets them use, emulated or passed through. */
 static void list_satc(const struct machine *machine, struct dmar_config *dmar)
 {
 	for (unsigned int i = 0; i < PCI_FUNCTIONS && dmar->satc_count < DMAR_SCOPES; i++) {
 		const struct pci_function *fn = machine->pci.function[i];
 		const struct vtd_unit *unit = fn ? fn->dma.unit : NULL;
 
-		if (unit && fn->iommu_ops && vtd_ecap(unit) & VTD_ECAP_DT)
+		if (unit && has_ats(fn) && vtd_ecap(unit) & VTD_ECAP_DT)
 			dmar->satc[dmar->satc_count++] = fn->requester;
 	}
 }

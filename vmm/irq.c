@@ -143,16 +143,34 @@ static void suspend_routes(struct machine *machine, const struct vtd_unit *unit)
 			set_live(&routes->route[gsi], false);
 }
 
-void irq_remapping_changed(struct machine *machine, struct vtd_unit *unit)
+/* Looks at all routes of @unit. True if KVM is to be told; @turned: some opened or closed. Lock
+ * held.
+ */
+static bool refresh_unit(struct machine *machine, const struct vtd_unit *unit, bool *turned)
 {
 	struct irq_routes *routes = &machine->routes;
 	bool changed = false;
+
+	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++) {
+		struct irq_route *route = &routes->route[gsi];
+		bool open = route->open;
+
+		if (unit_of(machine, route->requester) != unit)
+			continue;
+		changed |= refresh(machine, route);
+		*turned |= route->open != open;
+	}
+	return changed;
+}
+
+void irq_remapping_changed(struct machine *machine, struct vtd_unit *unit)
+{
+	struct irq_routes *routes = &machine->routes;
+	bool changed, turned = false;
 	int rc = 0;
 
 	pthread_mutex_lock(&routes->lock);
-	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++)
-		if (unit_of(machine, routes->route[gsi].requester) == unit)
-			changed |= refresh(machine, &routes->route[gsi]);
+	changed = refresh_unit(machine, unit, &turned);
 	if (changed || routes->stale)
 		rc = publish(machine);
 	if (rc) {
@@ -160,6 +178,14 @@ void irq_remapping_changed(struct machine *machine, struct vtd_unit *unit)
 		log_guest(IRQ, "remapped routes were refused by KVM: %s", strerror(-rc));
 	}
 	pthread_mutex_unlock(&routes->lock);
+	for (struct machine_route_watch *w = routes->watches; w && (turned || rc); w = w->next)
+		w->changed(w);
+}
+
+void machine_watch_msi_routes(struct machine *machine, struct machine_route_watch *watch)
+{
+	watch->next = machine->routes.watches;
+	machine->routes.watches = watch;
 }
 
 bool machine_msi_route_live(struct machine *machine, int handle)

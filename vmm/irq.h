@@ -43,6 +43,7 @@ struct irq_routes {
 	struct irq_route route[IRQ_ROUTES];
 	struct kvm_irq_routing *buffer; /* room for all of them */
 	unsigned int highest;
+	struct machine_route_watch *watches; /* constant while the VM runs */
 };
 
 int irq_init(struct machine *machine);

@@ -153,6 +153,8 @@ static const struct key edu_keys[] = {
 	{ "dma-mask", "dma-mask", &value_uint, .offset = FIELD(edu_config, dma_mask), .min = 12,
 	  .max = 64, .metavar = "BITS",
 	  .help = "width of its DMA addresses, 12 to 64, default 28" },
+	{ "rom", "rom", &value_path, .offset = FIELD(edu_config, rom), .metavar = "PATH",
+	  .help = "file with its expansion ROM; default: it has none" },
 };
 
 static const struct key vfio_keys[] = {

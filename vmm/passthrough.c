@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "devices/base.h"
 #include "devices/log.h"
@@ -72,6 +74,42 @@ static int open_one(struct passthrough *p, unsigned int index, char error[ERROR_
 	return rc;
 }
 
+/* --- Locked memory --- */
+
+/* As much as we may; whether that is enough is known when the devices are. */
+static void raise_memlock(void)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (!setrlimit(RLIMIT_MEMLOCK, &limit) || getrlimit(RLIMIT_MEMLOCK, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
+/*
+ * iommufd locks RAM once, now. A type1 container locks what it maps when it maps it, each for
+ * itself: while the VM runs, without the capability that lifts the limit, which the sandbox takes.
+ */
+static int check_memlock(const struct passthrough *p, char error[ERROR_SIZE])
+{
+	uint64_t needed = 0;
+	struct rlimit limit;
+
+	for (unsigned int i = 0; i < p->count; i++)
+		if (p->passed[i].device.backend == VFIO_TYPE1)
+			needed += p->machine->config->memory;
+	if (!needed || getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur >= needed)
+		return 0;
+	snprintf(
+		error, ERROR_SIZE,
+		"vfio %s: the guest's memory must be locked, once for each type1 device: %llu KiB, "
+		"and %llu KiB are allowed; raise it (ulimit -l %llu)",
+		p->passed[0].device.name, (unsigned long long)(needed / KIB),
+		(unsigned long long)(limit.rlim_cur / KIB), (unsigned long long)(needed / KIB));
+	return -ENOMEM;
+}
+
 static int open_all(struct passthrough *p, char error[ERROR_SIZE])
 {
 	const struct vm_config *config = p->machine->config;
@@ -88,7 +126,7 @@ static int open_all(struct passthrough *p, char error[ERROR_SIZE])
 		p->count++;
 		tell_path(&p->passed[i]);
 	}
-	return rc;
+	return rc ? rc : check_memlock(p, error);
 }
 
 int passthrough_create(struct machine *machine, struct passthrough **to)
@@ -107,11 +145,13 @@ int passthrough_create(struct machine *machine, struct passthrough **to)
 	/* Guests that bind PASIDs have vCPU threads allocate: from one heap, or each thread would
 	 * make its own, for which the sandbox would have to be wider. */
 	mallopt(M_ARENA_MAX, 1);
+	raise_memlock();
 	rc = open_all(p, error);
 	if (rc) {
 		log_error(VMM, "--%s", error); /* "vfio 06:0d.0: ..." */
 		passthrough_destroy(p);
-		return rc;
+		/* That memory is short is said of what nobody has said anything about. */
+		return rc == -ENOMEM ? -EINVAL : rc;
 	}
 	*to = p;
 	return 0;
@@ -163,6 +203,8 @@ static void report_one(const struct passed *passed, struct report *report)
 		{ "errors", host.errors },
 		{ "maps", host.maps },
 		{ "unmaps", host.unmaps },
+		{ "peer_maps", host.peer_maps },
+		{ "peer_refusals", host.peer_refusals },
 	};
 
 	report_open(report, "%s", passed->name);

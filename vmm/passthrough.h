@@ -22,6 +22,12 @@ struct passthrough_shared {
 struct passthrough_shared passthrough_shared(const struct vm_config *config);
 
 /*
+ * Whether the host has them, bound and accessible; nothing is opened. 0, or -EINVAL with the line
+ * that passthrough_create() would give.
+ */
+int passthrough_check(const struct vm_config *config, struct config_error *error);
+
+/*
  * Makes them all. 0, and NULL in *@passthrough if there are none; or negative errno after one line
  * on stderr.
  */

@@ -2,7 +2,10 @@
 #include "vmm/peripherals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "devices/base.h"
 #include "devices/cmos.h"
@@ -187,9 +190,34 @@ static int sdma_make(struct peripherals *p, unsigned int index)
 	return 0;
 }
 
+/* Gives @edu the file at @path as its expansion ROM. */
+static int load_rom(struct edu *edu, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), rc = fd < 0 ? -errno : 0;
+	uint8_t *image = NULL;
+	struct stat st = { 0 };
+
+	if (!rc && fstat(fd, &st))
+		rc = -errno;
+	if (!rc) {
+		image = malloc((size_t)st.st_size);
+		rc = !image ? -ENOMEM
+		     : pread(fd, image, (size_t)st.st_size, 0) != st.st_size
+			     ? -EIO
+			     : edu_set_rom(edu, image, (uint64_t)st.st_size);
+	}
+	free(image);
+	if (fd >= 0)
+		close(fd);
+	if (rc)
+		log_error(VMM, "%s: its ROM '%s': %s", edu_name(edu), path, strerror(-rc));
+	return rc;
+}
+
 static int edu_make(struct peripherals *p, unsigned int index)
 {
 	unsigned int dma_mask = p->machine->config->edu[index].dma_mask;
+	const char *rom = p->machine->config->edu[index].rom;
 	char name[24];
 
 	snprintf(name, sizeof(name), "edu%u", index);
@@ -197,7 +225,7 @@ static int edu_make(struct peripherals *p, unsigned int index)
 	if (!p->edu[index])
 		return not_made(name);
 	p->edu_count++;
-	return 0;
+	return rom ? load_rom(p->edu[index], rom) : 0;
 }
 
 /* --- All of them --- */

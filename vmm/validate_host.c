@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #include "devices/base.h"
+#include "devices/pci_rom.h"
 #include "vmm/config.h"
 #include "vmm/hostfile.h"
+#include "vmm/passthrough.h"
 
 static const char *access_remedy(int error)
 {
@@ -69,6 +71,26 @@ static int check_initrds(const struct vm_config *config, struct config_error *er
 					   "M are more than the guest's %" PRIu64
 					   "M of memory; give more with -m",
 					   path, (total + MIB - 1) / MIB, config->memory / MIB);
+	}
+	return 0;
+}
+
+/* The expansion ROMs of edu devices. */
+static int check_roms(const struct vm_config *config, struct config_error *error)
+{
+	for (unsigned int i = 0; i < config->edu_count; i++) {
+		const char *path = config->edu[i].rom;
+		char option[24];
+		struct stat st;
+
+		if (!path)
+			continue;
+		snprintf(option, sizeof(option), "--edu %u: rom", i);
+		if (check_input(option, path, error))
+			return -EINVAL;
+		if (!stat(path, &st) && (uint64_t)st.st_size > PCI_ROM_MAX)
+			return config_fail(error, "%s: '%.600s' has more than the 16M of a ROM",
+					   option, path);
 	}
 	return 0;
 }
@@ -277,10 +299,18 @@ static int check_memory(const struct vm_config *config, const char *root,
 			   config->memory / MIB, available / MIB);
 }
 
+/* Those of the host are looked for in the real one only: a made-up tree has none. */
+static int check_devices(const struct vm_config *config, const char *root,
+			 struct config_error *error)
+{
+	return root[0] ? 0 : passthrough_check(config, error);
+}
+
 int config_validate_host(const struct vm_config *config, const char *root,
 			 struct config_error *error)
 {
 	if (check_input("--kernel", config->kernel, error) || check_initrds(config, error) ||
+	    check_roms(config, error) || check_devices(config, root, error) ||
 	    check_disks(config, error) || check_nets(config, root, error) ||
 	    check_output("--serial", &config->serial, error) ||
 	    check_output("--console", &config->console, error))

@@ -17,7 +17,7 @@ _nidus_keys()
 			pasid-quota= fault-records= drop="
 		;;
 	--sdma) echo "queues=" ;;
-	--edu) echo "dma-mask=" ;;
+	--edu) echo "dma-mask= rom=" ;;
 	--vfio) echo "device= nested= fd= iommufd= pasid-quota=" ;;
 	--serial | --console) echo "to= file=" ;;
 	esac

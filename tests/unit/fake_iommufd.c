@@ -25,6 +25,7 @@
 #define FD_DEVICE    100010
 #define FD_GROUP     100020
 #define FD_CONTAINER 100030
+#define FD_DMABUF    100040
 #define FD_SYSFS     100100
 
 static void expect(struct fake_iommufd *fake, bool condition, const char *rule)
@@ -279,6 +280,18 @@ static int invalidate(struct fake_iommufd *fake, void *argument)
 		hwpt->range_flags = list[i].flags;
 	}
 	return 0;
+}
+
+/* Nothing but the whole of the only dma-buf there is. */
+static int map_file(struct fake_iommufd *fake, void *argument)
+{
+	const struct uapi_iommu_ioas_map_file *cmd = argument;
+	struct fake_object *ioas = object(fake, cmd->ioas_id, FAKE_IOAS);
+
+	expect(fake, cmd->fd == FD_DMABUF && !cmd->start, "map a file: a dma-buf, all of it");
+	if (!ioas || cmd->flags != 7)
+		return -EINVAL;
+	return map(ioas, &(struct fake_mapping){ cmd->iova, cmd->length, FAKE_DMABUF, true, true });
 }
 
 static int hw_info(struct fake_iommufd *fake, void *argument)
@@ -547,11 +560,25 @@ static int region_info(void *argument)
 	return 0;
 }
 
+static int feature(struct fake_iommufd *fake, const void *argument)
+{
+	const struct uapi_vfio_device_feature_dma_buf *cmd = argument;
+
+	if (!fake->dmabuf ||
+	    cmd->flags != (VFIO_DEVICE_FEATURE_GET | UAPI_VFIO_DEVICE_FEATURE_DMA_BUF))
+		return -ENOTTY;
+	expect(fake, cmd->argsz == sizeof(*cmd) && cmd->nr_ranges == 1, "dma-buf: one range");
+	fake->opens++;
+	return FD_DMABUF;
+}
+
 static int device_ioctl(struct fake_iommufd *fake, unsigned int index, unsigned long request,
 			void *argument)
 {
 	if (fake->device[index].taken_back)
 		return -ENOTTY;
+	if (request == UAPI_VFIO_DEVICE_BIND_IOMMUFD && fake->token)
+		return -EACCES;
 	if (request == UAPI_VFIO_DEVICE_BIND_IOMMUFD)
 		return bind_device(fake, index, argument);
 	/* Nothing else works before. */
@@ -561,6 +588,8 @@ static int device_ioctl(struct fake_iommufd *fake, unsigned int index, unsigned 
 		return device_info(fake, index, argument);
 	case VFIO_DEVICE_GET_REGION_INFO:
 		return region_info(argument);
+	case VFIO_DEVICE_FEATURE:
+		return feature(fake, argument);
 	case UAPI_VFIO_DEVICE_ATTACH_IOMMUFD_PT:
 		return attach(fake, index, argument);
 	case UAPI_VFIO_DEVICE_DETACH_IOMMUFD_PT:
@@ -582,6 +611,8 @@ static int group_ioctl(struct fake_iommufd *fake, unsigned int index, unsigned l
 	case VFIO_GROUP_SET_CONTAINER:
 		return *(int *)argument == FD_CONTAINER ? 0 : -EBADF;
 	case VFIO_GROUP_GET_DEVICE_FD:
+		if (fake->token)
+			return -EACCES;
 		if (strcmp(argument, fake->device[index].address))
 			return -ENODEV;
 		fake->device[index].bound = true;
@@ -628,6 +659,7 @@ static int iommufd_ioctl(struct fake_iommufd *fake, unsigned long request, void 
 		{ UAPI_IOMMU_IOAS_MAP, 40, map_ioas },
 		{ UAPI_IOMMU_IOAS_COPY, 40, copy_ioas },
 		{ UAPI_IOMMU_IOAS_UNMAP, 24, unmap_ioas },
+		{ UAPI_IOMMU_IOAS_MAP_FILE, 40, map_file },
 		{ UAPI_IOMMU_HWPT_ALLOC, 48, alloc_hwpt },
 		{ UAPI_IOMMU_GET_HW_INFO, 40, hw_info },
 		{ UAPI_IOMMU_HWPT_INVALIDATE, 32, invalidate },

@@ -19,6 +19,8 @@
 #define FAKE_GROUPS  1024
 #define FAKE_WRITES  16
 
+#define FAKE_DMABUF UINT64_C(0xd000000000)
+
 enum fake_kind { FAKE_FREE, FAKE_IOAS, FAKE_PAGING, FAKE_NESTED, FAKE_QUEUE };
 
 struct fake_mapping {
@@ -69,6 +71,8 @@ struct fake_iommufd {
 	struct fake_vfio_device device[FAKE_DEVICES];
 	struct fake_object object[FAKE_OBJECTS]; /* an id is the index plus 1 */
 	bool no_iommufd, no_pasid_api, unsafe_interrupts, group_busy, no_driver;
+	bool dmabuf;	/* memory of devices can be mapped: each piece is at FAKE_DMABUF */
+	bool token;	/* devices are opened with a VF token only */
 	int open_error; /* of /dev/iommu */
 	uint64_t memlock;
 	unsigned int opens;	       /* files that are open */

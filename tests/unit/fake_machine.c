@@ -69,6 +69,21 @@ int machine_set_msi_route(struct machine *machine, int handle, const struct msi_
 	return 0;
 }
 
+void machine_watch_msi_routes(struct machine *machine, struct machine_route_watch *watch)
+{
+	watch->next = machine->watches;
+	machine->watches = watch;
+}
+
+void fake_block_routes(struct machine *machine, bool blocked)
+{
+	pthread_mutex_lock(&machine->lock);
+	machine->routes_blocked = blocked;
+	pthread_mutex_unlock(&machine->lock);
+	for (struct machine_route_watch *watch = machine->watches; watch; watch = watch->next)
+		watch->changed(watch);
+}
+
 bool machine_msi_route_live(struct machine *machine, int handle)
 {
 	bool live;

@@ -58,6 +58,7 @@ struct machine {
 
 	/* What shall go wrong. */
 	bool no_routes, no_doorbells, no_maps, routes_blocked;
+	struct machine_route_watch *watches;
 };
 
 struct machine *fake_machine_create(void);
@@ -71,6 +72,9 @@ void *fake_ram(struct machine *machine, uint64_t gpa);
  * to the bus. */
 void fake_write(struct machine *machine, uint64_t address, unsigned int size, uint64_t value);
 uint64_t fake_read(struct machine *machine, uint64_t address, unsigned int size);
+
+/* Interrupt remapping blocks all routes from now on, or lets them through again. */
+void fake_block_routes(struct machine *machine, bool blocked);
 
 /* The guest ends an interrupt of input @gsi. */
 void fake_eoi(struct machine *machine, unsigned int gsi);

@@ -232,13 +232,38 @@ static void test_create(void **state)
 	assert_null(edu_create(&b->machine->host, b->loop, "edu2", 11));
 }
 
+static void test_rom(void **state)
+{
+	static const uint8_t image[0x1801] = { 0x55, 0xaa, [0x1800] = 7 };
+	const uint32_t at = 0xf0f00000, on = at | PCI_ROM_ADDRESS_ENABLE;
+	struct bench *b = *state;
+	struct pci_host *host = &b->machine->host;
+
+	pci_config_write(host, FN, PCI_ROM_ADDRESS, 4, UINT32_MAX);
+	assert_int_equal(pci_config_read(host, FN, PCI_ROM_ADDRESS, 4), 0);
+	assert_int_equal(edu_set_rom(b->edu, image, 0), -EINVAL);
+	assert_int_equal(edu_set_rom(b->edu, image, sizeof(image)), 0);
+	pci_config_write(host, FN, PCI_ROM_ADDRESS, 4, UINT32_MAX);
+	assert_int_equal(pci_config_read(host, FN, PCI_ROM_ADDRESS, 4), 0xffffe001);
+	pci_config_write(host, FN, PCI_ROM_ADDRESS, 4, on);
+	assert_int_equal(fake_read(b->machine, at, 2), 0xaa55);
+	assert_int_equal(fake_read(b->machine, at + 0x1800, 2), 0xff07);
+	/* Over the BAR: not decoded there. */
+	pci_config_write(host, FN, PCI_ROM_ADDRESS, 4, (uint32_t)b->bar | PCI_ROM_ADDRESS_ENABLE);
+	assert_int_equal(get(b, 0), 0x010000ed);
+	assert_int_equal(fake_read(b->machine, at, 2), UINT16_MAX);
+	pci_config_write(host, FN, PCI_ROM_ADDRESS, 4, on);
+	assert_true(edu_reset(b->edu));
+	assert_int_equal(fake_read(b->machine, at, 2), UINT16_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_registers), TEST(test_factorial),  TEST(test_interrupts),
-		TEST(test_dma),	      TEST(test_dma_errors), TEST(test_create),
+		TEST(test_registers),  TEST(test_factorial), TEST(test_interrupts), TEST(test_dma),
+		TEST(test_dma_errors), TEST(test_create),    TEST(test_rom),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

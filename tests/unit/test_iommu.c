@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vmm/iommu*.c: what units are to offer, what is behind which, where they are, and the DMAR. */
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -333,7 +334,6 @@ static unsigned int structures(const uint8_t *table, unsigned int type, const ui
 
 static void test_table(void **state)
 {
-	static const struct vtd_requester_ops with_tlb = { 0 };
 	static uint8_t table[IOMMU_TABLE_SIZE];
 	const uint8_t *last = NULL;
 	struct pci_function a, b;
@@ -346,7 +346,8 @@ static void test_table(void **state)
 	assert_int_equal(iommu_create(machine), 0);
 	add_function(&a, "disk0", 8);
 	add_function(&b, "sdma0", 16);
-	b.iommu_ops = &with_tlb;
+	pci_add_ext_capability(&b, PCI_EXT_CAP_ID_DSN, 1, PCI_EXT_CAP_DSN_SIZEOF);
+	pci_add_ext_capability(&b, PCI_EXT_CAP_ID_ATS, 1, PCI_EXT_CAP_ATS_SIZEOF);
 	size = iommu_table(machine, table, sizeof(table));
 	assert_true(size > 48);
 	assert_memory_equal(table, "DMAR", 4);
@@ -360,6 +361,11 @@ static void test_table(void **state)
 	assert_int_equal(load_le64(last + 8), 0xfed90000);
 	if (vtd_ecap(machine->iommu->unit[0].unit) & VTD_ECAP_DT)
 		assert_int_equal(structures(table, 5, &last), 1);
+	/* One endpoint, which is the one with a device-TLB. */
+	if (vtd_ecap(machine->iommu->unit[0].unit) & VTD_ECAP_DT) {
+		assert_int_equal(load_le16(last + 2), 16);
+		assert_int_equal(last[14], 16 >> 3);
+	}
 	assert_int_equal(iommu_table(machine, table, 64), -ENOSPC);
 	pci_function_destroy(&a);
 	pci_function_destroy(&b);

@@ -102,6 +102,16 @@ static void no_cdev(struct fake_iommufd *host)
 	host->device[0].no_cdev = true;
 }
 
+static void narrow(struct fake_iommufd *host)
+{
+	host->device[0].cap = (host->device[0].cap & ~VTD_CAP_MGAW) | vtd_put(20, VTD_CAP_MGAW);
+}
+
+static void token(struct fake_iommufd *host)
+{
+	host->token = true;
+}
+
 static void kernel_refuses(struct fake_iommufd *host)
 {
 	host->fail_request = UAPI_IOMMU_HWPT_ALLOC;
@@ -125,6 +135,8 @@ static void test_refusals(void **state)
 		{ no_scalable, "dmar0 has no SMTS (ECAP bit 43)" },
 		{ not_vtd, "not a VT-d (type 3)" },
 		{ kernel_refuses, "intel_iommu=on,sm_on" },
+		{ narrow, "memory ends at 0x400000, beyond the 21 address bits of dmar0 (MGAW)" },
+		{ token, "give the PF to its own driver" },
 		{ little_memory, "must be locked: 4096 KiB, and 1024 KiB are allowed" },
 		{ no_iommufd, "the host's kernel has no iommufd (CONFIG_IOMMUFD)" },
 		{ no_cdev, "CONFIG_VFIO_DEVICE_CDEV" },
@@ -214,6 +226,36 @@ static void test_no_unit(void **state)
 			 0);
 	assert_int_equal(fake_translate(&w->host, 0, 0x7000, true),
 			 (uintptr_t)w->f.memory + 0x7000);
+}
+
+/* The same by groups. */
+static void test_type1_refusals(void **state)
+{
+	static const struct {
+		void (*spoil)(struct fake_iommufd *host);
+		const char *says;
+	} row[] = {
+		{ unsafe, "vfio_iommu_type1.allow_unsafe_interrupts=1" },
+		{ busy, "is not viable: all its devices must be bound to vfio-pci" },
+		{ token, "give the PF to its own driver" },
+		{ little_memory, "must be locked: 4096 KiB, and 1024 KiB are allowed" },
+	};
+	struct world *w = *state;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(row); i++) {
+		int rc;
+
+		w->host.no_iommufd = true;
+		row[i].spoil(&w->host);
+		assert_int_equal(world_open_context(w, 0), 0);
+		rc = world_open_device(w, 0, VFIO_NESTED_AUTO);
+		if (!rc)
+			rc = world_attach(w, 0);
+		assert_true(rc < 0);
+		if (!strstr(w->error, row[i].says))
+			fail_msg("\"%s\" does not say \"%s\"", w->error, row[i].says);
+		world_start_again(w);
+	}
 }
 
 /* --- Domains and bindings --- */
@@ -709,6 +751,7 @@ int main(void)
 		TEST(test_shadowed, world_setup_closed),
 		TEST(test_old_kernel_has_no_pasids, world_setup_closed),
 		TEST(test_no_unit, world_setup_closed),
+		TEST(test_type1_refusals, world_setup_closed),
 		TEST(test_bind_costs_two_calls, world_setup),
 		TEST(test_domains_are_shared, world_setup),
 		TEST(test_replace_without_a_gap, world_setup),

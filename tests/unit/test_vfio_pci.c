@@ -513,6 +513,14 @@ static struct fake_irq *irq_of(struct fixture *f, unsigned int index)
 	return &f->fake->irq[index];
 }
 
+/* A machine with units: this function is behind none, for routes are all that matters. */
+static struct vtd_unit *any_unit(struct pci_host *host, const struct pci_function *fn)
+{
+	(void)host;
+	(void)fn;
+	return NULL;
+}
+
 static void write_entry(struct fixture *f, unsigned int vector, uint32_t data, bool masked)
 {
 	uint64_t at = bar_address(f, 0) + TABLE + (uint64_t)vector * PCI_MSIX_ENTRY_SIZE;
@@ -632,6 +640,90 @@ static void test_msi_by_hand(void **state)
 	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSI_IRQ_INDEX, 0));
 	fake_settle(f->loop);
 	assert_int_equal(fake_take_msis(f->machine, 0x63), 1);
+}
+
+/* Remapping blocks what the routes carry: the unit hears of it, and of nothing else. */
+static void test_blocked(void **state)
+{
+	struct fixture *f = *state;
+
+	f->machine->host.unit_of = any_unit;
+	assert_true(pass(f));
+	write_entry(f, 1, 0x41, false);
+	set_msix(f, true);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 1));
+	assert_int_equal(fake_take_msis(f->machine, 0x41), 1);
+	assert_int_equal(f->machine->sent_by_hand, 0);
+	fake_block_routes(f->machine, true);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 1));
+	assert_int_equal(fake_take_msis(f->machine, 0x41), 0);
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, 1);
+	assert_int_equal(fake_take_msis(f->machine, 0x41), 1);
+	/* One that is blocked from the start; and both let through. */
+	write_entry(f, 2, 0x42, false);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 2));
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, 2);
+	assert_int_equal(fake_take_msis(f->machine, 0x42), 1);
+	fake_block_routes(f->machine, false);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 1));
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 2));
+	assert_int_equal(fake_take_msis(f->machine, 0x41), 1);
+	assert_int_equal(fake_take_msis(f->machine, 0x42), 1);
+	assert_int_equal(f->machine->sent_by_hand, 2);
+}
+
+/* More vectors than spares; masked ones give theirs back. */
+static void test_blocked_many(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int vectors = VFIO_SPARES + 4;
+
+	f->machine->host.unit_of = any_unit;
+	store_le16(&f->fake->config[CAP_MSIX + PCI_MSIX_FLAGS], (uint16_t)(vectors - 1));
+	irq_of(f, VFIO_PCI_MSIX_IRQ_INDEX)->count = vectors;
+	assert_true(pass(f));
+	fake_block_routes(f->machine, true);
+	set_msix(f, true);
+	for (unsigned int i = 0; i < vectors; i++)
+		write_entry(f, i, 0x40 + i, false);
+	for (unsigned int i = 0; i < vectors; i++)
+		assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, i));
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, VFIO_SPARES);
+	write_entry(f, 0, 0x40, true);
+	write_entry(f, vectors - 1, 0x40, true);
+	write_entry(f, vectors - 1, 0x40, false);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, vectors - 1));
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, VFIO_SPARES + 1);
+}
+
+static void test_blocked_msi(void **state)
+{
+	struct fixture *f = *state;
+
+	f->machine->host.unit_of = any_unit;
+	assert_true(pass(f));
+	fake_block_routes(f->machine, true);
+	set_msi(f, 0x61, true);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSI_IRQ_INDEX, 0));
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, 1);
+	assert_int_equal(fake_take_msis(f->machine, 0x61), 1);
+	fake_block_routes(f->machine, false);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSI_IRQ_INDEX, 0));
+	assert_int_equal(fake_take_msis(f->machine, 0x61), 1);
+	assert_int_equal(f->machine->sent_by_hand, 1);
+	fake_block_routes(f->machine, true);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSI_IRQ_INDEX, 0));
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, 2);
+	/* Without bus mastering the function sends nothing; and INTA# stays silent. */
+	put(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_true(irq_of(f, VFIO_PCI_MSI_IRQ_INDEX)->enabled);
+	assert_false(irq_of(f, VFIO_PCI_INTX_IRQ_INDEX)->enabled);
 }
 
 static void test_intx(void **state)
@@ -900,6 +992,9 @@ int main(void)
 		TEST(msix_by_hand),
 		TEST(msi),
 		TEST(msi_by_hand),
+		TEST(blocked),
+		TEST(blocked_many),
+		TEST(blocked_msi),
 		TEST(intx),
 		TEST(late_intx),
 		TEST(no_irqs),
