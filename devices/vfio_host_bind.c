@@ -184,7 +184,10 @@ int vfio_host_bind(void *context, uint32_t pasid, const struct vtd_binding *bind
 	rc = host->type1 ? vfio_type1_bind(host, pasid, binding)
 			 : bind_iommufd(host, pasid, binding);
 	pthread_mutex_unlock(&host->context->lock);
-	if (rc)
+	if (rc && pasid == VTD_NO_PASID)
+		log_guest(VFIO, "%s: the host refuses requests without PASID: %s",
+			  host->device->name, strerror(-rc));
+	else if (rc)
 		log_guest(VFIO, "%s: the host refuses PASID 0x%x: %s", host->device->name, pasid,
 			  strerror(-rc));
 	return rc;

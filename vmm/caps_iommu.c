@@ -62,8 +62,13 @@ static void probe_unit(struct caps *caps, const struct caps_host *host, const ch
 	char name[64];
 
 	if (hostfile_hex(host->root, &cap_register, "/sys/class/iommu/%s/intel-iommu/cap", unit) ||
-	    hostfile_hex(host->root, &ecap, "/sys/class/iommu/%s/intel-iommu/ecap", unit))
+	    hostfile_hex(host->root, &ecap, "/sys/class/iommu/%s/intel-iommu/ecap", unit)) {
+		snprintf(name, sizeof(name), "%.16s", unit);
+		cap_no(caps_add(caps, name, false),
+		       "use a machine with VT-d; devices are passed with shadow tables",
+		       "guests cannot be nested: it is no VT-d unit, or does not say what it can");
 		return;
+	}
 	probe_nesting(caps, unit, cap_register, ecap);
 	for (size_t i = 0; i < ARRAY_SIZE(ecap_bits); i++) {
 		struct cap *cap;

@@ -125,6 +125,7 @@ static void make_good_host(void)
 		{ "/sys/class/iommu/dmar0/intel-iommu/ecap", "90004000000\n" },
 		{ "/sys/class/iommu/dmar1/intel-iommu/cap", "d2008c40660462\n" },
 		{ "/sys/class/iommu/dmar1/intel-iommu/ecap", "f020df\n" },
+		{ "/sys/class/iommu/ivhd0/amd-iommu/cap", "0\n" },
 	};
 	static const char *const pages[] = { "2048", "1048576" };
 	static const char *const names[] = { "free_hugepages", "resv_hugepages",
@@ -181,7 +182,7 @@ static void test_good_host(void **state)
 	expect(&caps, "landlock", true, "version 4", "");
 	expect(&caps, "seccomp", true, "", "");
 	expect(&caps, "memlock", true, "unlimited", "");
-	expect(&caps, "iommu-units", true, "2: dmar0 and more", "");
+	expect(&caps, "iommu-units", true, "3: dmar0 and more", "");
 	expect(&caps, "dmar0-scalable", true, "ECAP.SMTS", "");
 	expect(&caps, "dmar0-nesting", true, "ECAP.NEST", "");
 	expect(&caps, "dmar0-pasid", true, "ECAP.PASID", "");
@@ -189,6 +190,7 @@ static void test_good_host(void **state)
 	expect(&caps, "dmar0-page-requests", false, "no page requests (ECAP.PRS)", "VT-d");
 	expect(&caps, "dmar1", false, "no SMTS (bit 43); cap 0xd2008c40660462, ecap 0xf020df",
 	       "shadow");
+	expect(&caps, "ivhd0", false, "it is no VT-d unit", "shadow tables");
 	expect(&caps, "dmar1-nesting", false, "no nested translation", "VT-d");
 	expect(&caps, "iommu-groups", true, "1", "");
 	expect(&caps, "iommufd", true, "/dev/iommu", "");

@@ -10,6 +10,9 @@ CONFIG_DIR=$REPO_DIR/configs/kernel
 # Which linux-source: 7.3 is that one, nothing the newest 7.x.
 KERNEL_SERIES=${NIDUS_KERNEL_SOURCE:-}
 
+# The variant that guests have, H1 of the nested lab included. H has that of `lab run --kernel`.
+KERNEL_VARIANT=${NIDUS_KERNEL_VARIANT:-default}
+
 # All sources in the cache, one a line.
 kernel_sources() {
 	find "$(cache_dir)/source" -name 'linux-source-7.*_*.tar.xz' -size +0 2>/dev/null | sort
@@ -49,9 +52,9 @@ kernel_patches() {
 	done <"$PATCH_DIR/series"
 }
 
-# kernel_entry VARIANT: the directory of the build these inputs give, built or not.
+# kernel_entry [VARIANT]: the directory of the build these inputs give, built or not.
 kernel_entry() {
-	local variant=${1:-default} source inputs
+	local variant=${1:-$KERNEL_VARIANT} source inputs
 	source=$(kernel_source)
 	[[ $source ]] || return 0
 	# Compared as text in one pass: a renamed or reordered fragment is another kernel as well.
@@ -67,6 +70,6 @@ kernel_entry() {
 
 kernel_ready() {
 	local entry
-	entry=$(kernel_entry "${1:-default}")
+	entry=$(kernel_entry "${1:-$KERNEL_VARIANT}")
 	[[ $entry && -s $entry/bzImage && -s $entry/vmlinux ]]
 }

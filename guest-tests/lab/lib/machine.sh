@@ -25,9 +25,17 @@ choose_tier() {
 	esac
 }
 
+# Modules are made for one kernel: another variant has images of its own.
+images_dir() {
+	local name=initramfs
+	[[ $KERNEL_VARIANT == default ]] || name+=-$KERNEL_VARIANT
+	printf '%s\n' "$REPO_DIR/build/$name"
+}
+
 # The initramfs images that tests boot, made anew when one of their sources is newer.
 usual_images() {
-	local dir=$REPO_DIR/build/initramfs builder=$REPO_DIR/guest-tests/linux/initramfs version
+	local dir builder=$REPO_DIR/guest-tests/linux/initramfs version
+	dir=$(images_dir)
 	image_is_old guest.cpio && "$builder/build" "$dir/guest.cpio"
 	image_is_old minimal.cpio && "$builder/build" --minimal "$dir/minimal.cpio"
 	if kernel_ready && sdma_image_is_old guest-sdma.cpio "$(kernel_entry)/Module.symvers"; then
@@ -45,7 +53,8 @@ usual_images() {
 }
 
 image_is_old() {
-	local image=$REPO_DIR/build/initramfs/$1
+	local image
+	image=$(images_dir)/$1
 	shift
 	[[ ! -s $image || $(find "$REPO_DIR/guest-tests/linux/initramfs" "$(tree_dir)/root/usr/bin/busybox" \
 		"$@" -newer "$image" -print -quit 2>/dev/null) ]]
@@ -74,7 +83,7 @@ run_environment() {
 		printf 'NIDUS_KERNEL_%s=%s\n' "$name" "$(stock_dir "$version")/vmlinuz"
 		printf 'NIDUS_MODULES_%s=%s\n' "$name" "$(stock_dir "$version")/modules"
 	done
-	printf 'NIDUS_INITRAMFS=%s\n' "$REPO_DIR/build/initramfs"
+	printf 'NIDUS_INITRAMFS=%s\n' "$(images_dir)"
 	if tree_ready; then printf 'NIDUS_ROOT_IMAGE=%s\n' "$(tree_dir)/root.ext4"; fi
 	if ((${#variables[@]})); then printf '%s\n' "${variables[@]}"; fi
 }
@@ -128,6 +137,8 @@ host_is_stock() {
 
 check_setup() {
 	local missing=()
+	[[ $KERNEL_VARIANT == default ]] || kernel_ready ||
+		die "the kernel variant $KERNEL_VARIANT is not built; run: kernel-patches/build --variant $KERNEL_VARIANT"
 	tree_ready || missing+=("the Debian tree")
 	if host_is_stock; then
 		stock_ready "$variant" || missing+=("Debian's kernel $variant")
