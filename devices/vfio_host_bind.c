@@ -12,6 +12,7 @@
  * here.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,6 +176,16 @@ static int unbind_iommufd(struct vfio_host *host, uint32_t pasid)
 	return 0;
 }
 
+/* @rc: what the host says to @verb. */
+static void complain(const struct vfio_host *host, const char *verb, uint32_t pasid, int rc)
+{
+	char name[24] = "requests without PASID";
+
+	if (pasid != VTD_NO_PASID)
+		snprintf(name, sizeof(name), "PASID 0x%x", pasid);
+	log_guest(VFIO, "%s: the host %s %s: %s", host->device->name, verb, name, strerror(-rc));
+}
+
 int vfio_host_bind(void *context, uint32_t pasid, const struct vtd_binding *binding)
 {
 	struct vfio_host *host = context;
@@ -184,12 +195,8 @@ int vfio_host_bind(void *context, uint32_t pasid, const struct vtd_binding *bind
 	rc = host->type1 ? vfio_type1_bind(host, pasid, binding)
 			 : bind_iommufd(host, pasid, binding);
 	pthread_mutex_unlock(&host->context->lock);
-	if (rc && pasid == VTD_NO_PASID)
-		log_guest(VFIO, "%s: the host refuses requests without PASID: %s",
-			  host->device->name, strerror(-rc));
-	else if (rc)
-		log_guest(VFIO, "%s: the host refuses PASID 0x%x: %s", host->device->name, pasid,
-			  strerror(-rc));
+	if (rc)
+		complain(host, "refuses", pasid, rc);
 	return rc;
 }
 
@@ -201,6 +208,8 @@ int vfio_host_unbind(void *context, uint32_t pasid)
 	pthread_mutex_lock(&host->context->lock);
 	rc = host->type1 ? vfio_type1_unbind(host, pasid) : unbind_iommufd(host, pasid);
 	pthread_mutex_unlock(&host->context->lock);
+	if (rc)
+		complain(host, "does not unbind", pasid, rc);
 	return rc;
 }
 
@@ -319,5 +328,8 @@ int vfio_host_flush(void *context)
 		first = send_kind(host, VFIO_NESTED);
 	}
 	pthread_mutex_unlock(&host->context->lock);
+	if (second || first)
+		log_guest(VFIO, "%s: the host does not invalidate: %s", host->device->name,
+			  strerror(-(second ? second : first)));
 	return second ? second : first;
 }

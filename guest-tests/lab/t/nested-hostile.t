@@ -157,11 +157,16 @@ status=$(said h1 deadly-status)
 # Of a guest that has overwritten itself: an exit code of its own, an end by its own doing, or SIGTERM.
 holds "without rules: a documented end ($status)" test "$status" = 0 -o "$status" = 3 -o "$status" = 4 \
 	-o "$status" = 143 -o \( "${status:-0}" -lt 128 -a $((${status:-0} % 2)) = 1 \)
-note "deadly: $(tr -d '\r' <"$W/h1.out" | grep '^deadly: not ok')"
+bad=$(tr -d '\r' <"$W/h1.out" | grep '^deadly: not ok')
+[[ -z $bad ]] || note "which is no failure: $bad"
 for name in rules deadly; do
 	did="$(guest_stat h1 $name vtd0.vfio0 host_binds) binds, $(guest_stat h1 $name vtd0.vfio0 host_unbinds) unbinds, "
 	did+="$(guest_stat h1 $name vtd0.vfio0 host_invalidates) invalidations, $(guest_stat h1 $name vtd0.vfio0 host_errors) refused"
-	holds "$name: what it did reached the host ($did)" test "$(guest_stat h1 $name vtd0.vfio0 host_unbinds)" -gt 5
+	# Without rules it may be over soon.
+	least=5
+	[[ $name == rules ]] || least=0
+	holds "$name: what it did reached the host ($did)" \
+		test "$(guest_stat h1 $name vtd0.vfio0 host_unbinds)" -gt $least
 	holds "$name: nidus has said little ($(said h1 $name-lines) lines)" test "$(said h1 $name-lines)" -lt $LINES_MAX
 	holds "$name: and is small ($(said h1 $name-peak) KiB)" test "$(said h1 $name-peak)" -lt $PEAK_MAX
 	holds "$name: a trace that is not read is bounded ($(said h1 $name-traced) bytes)" \

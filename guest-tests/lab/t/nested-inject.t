@@ -59,6 +59,8 @@ holds "and has a line for each, but not too many ($(said h1 fails-lines))" \
 	test "$(said h1 fails-lines)" -ge 10 -a "$(said h1 fails-lines)" -lt 40
 like 'that says which PASID, and why' "$(tr -d '\r' <"$W/h1.out" | grep '^fails-err')" \
 	'host refuses PASID 0x123: Cannot allocate memory'
+like 'and that it did not unbind, or invalidate' "$(tr -d '\r' <"$W/h1.out" | grep '^fails-err')" \
+	'host does not unbind requests without PASID: .*host does not invalidate: '
 rows_of h1 'a quota' quota
 rows_of h1 'few domain-ids' domains
 note "with few domain-ids: $(tr -d '\r' <"$W/h1.out" | grep -E '^domains(: # room|-err)')"
