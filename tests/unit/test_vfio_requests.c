@@ -226,29 +226,6 @@ static void test_unreadable_queue(void **state)
 
 #define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 
-/* A few times it is tried again, and counted; a queue that cannot be read at all is given up. */
-static void test_unreadable_queue(void **state)
-{
-	struct world *w = *state;
-
-	guest_faults(w);
-	w->host.fail_reads = 3;
-	w->host.fail_error = -EIO;
-	fake_fault(&w->host, 0, PASID, 0x1000, 1, 1);
-	for (unsigned int i = 0; i < 3; i++)
-		world_turn(w);
-	assert_int_equal(world_counters(w).faults, 1);
-	assert_int_equal(world_counters(w).errors, 3);
-	w->host.fail_reads = UINT32_MAX;
-	fake_fault(&w->host, 0, PASID, 0x2000, 1, 1);
-	for (unsigned int i = 0; i < 30; i++)
-		world_turn(w);
-	w->host.fail_reads = 0;
-	world_turn(w);
-	assert_int_equal(world_counters(w).faults, 1);
-	assert_in_range(world_counters(w).errors, 4, 3 + 30);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -42,7 +42,6 @@ injected fails '' --vfio $1,nested=on
 slab=$(slab)
 injected quota 'fill=1 room=5' --vfio $1,nested=on,pasid-quota=6
 injected domains 'fill=1' --vfio $1,nested=on
-injected domains 'fill=1' --vfio $1,nested=on
 echo "slab-grown $(($(slab) - slab))"
 trouble trouble
 echo 1 >/sys/bus/pci/devices/$1/remove
