@@ -84,7 +84,7 @@ struct bench_rows {
 	struct bench_row row[BENCH_ROWS_MAX];
 };
 
-/* Adds a value with the limit that is known for it. NULL: no room. */
+/* Adds a value with the limit that is known for it. NULL: no room, or no such subject. */
 struct bench_row *bench_add(struct bench_rows *rows, enum bench_mode mode, const char *subject,
 			    enum bench_unit unit, unsigned int at, int64_t value);
 /* Adds why there is no value; @subject NULL: none at all in this mode. */

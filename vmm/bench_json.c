@@ -163,7 +163,7 @@ static void write_row(const struct bench_row *row, FILE *out)
 	fprintf(out, "{\"mode\":\"%s\"", bench_mode_names[row->mode]);
 	if (row->subject)
 		write_text("what", row->subject->name, out);
-	if (row->value == BENCH_NONE) {
+	if (!row->subject || row->value == BENCH_NONE) {
 		write_text("missing", row->note, out);
 	} else {
 		write_text("unit", bench_unit_names[row->unit], out);

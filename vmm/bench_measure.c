@@ -11,7 +11,8 @@
 #include "vmm/bench.h"
 
 #define ANSWER_SECONDS 600
-#define CYCLES	       3 /* of binding and unbinding; the first one warms up */
+#define QUICK_MOST     (1u << 20) /* bytes */
+#define CYCLES	       3	  /* of binding and unbinding; the first one warms up */
 
 /* A number that a part of sdma-perf says, and what it is. */
 struct figure {
@@ -124,15 +125,16 @@ static const struct operation {
 	const char *part, *subject;
 	unsigned int at;
 	bool sva;
+	unsigned int quick; /* how many, when it has to be quick */
 } operations[] = {
-	{ "warm", "copy-warm", 4096, true },
-	{ "cold", "copy-cold", 4096, true },
-	{ "faulting", "copy-faulting", 4096, true },
-	{ "request", "page-request", 0, true },
-	{ "invalidate", "invalidate", 1, true },
-	{ "invalidate", "invalidate", 512, true },
-	{ "coherent", "kernel-copy", 4096, false },
-	{ "streaming", "kernel-copy-mapped", 1, false },
+	{ "warm", "copy-warm", 4096, true, 25 },
+	{ "cold", "copy-cold", 4096, true, 25 },
+	{ "faulting", "copy-faulting", 4096, true, 5 },
+	{ "request", "page-request", 0, true, 5 },
+	{ "invalidate", "invalidate", 1, true, 25 },
+	{ "invalidate", "invalidate", 512, true, 10 },
+	{ "coherent", "kernel-copy", 4096, false, 25 },
+	{ "streaming", "kernel-copy-mapped", 1, false, 25 },
 };
 
 /* --- Speaking with sdma-perf --- */
@@ -243,14 +245,16 @@ static int measure_at(struct bench_target *target, struct bench_rows *rows, cons
 static int measure_part(struct bench_target *target, struct bench_rows *rows,
 			const struct part *part)
 {
-	unsigned int step = target->options->quick ? part->coarse : part->steps;
+	bool quick = target->options->quick;
+	unsigned int step = quick ? part->coarse : part->steps;
+	unsigned int most = quick && part->most > QUICK_MOST ? QUICK_MOST : part->most;
 	unsigned int at = part->first;
 	int rc;
 
 	do {
 		rc = measure_at(target, rows, part, at);
 		at <<= step;
-	} while (!rc && part->option && at <= part->most);
+	} while (!rc && part->option && at <= most);
 	return rc;
 }
 
@@ -294,7 +298,7 @@ static int count_operation(struct bench_target *target, struct bench_rows *rows,
 			   const struct operation *operation)
 {
 	const char *option = bench_subject(operation->subject)->at;
-	unsigned int n = target->options->quick ? 5 : 100;
+	unsigned int n = target->options->quick ? operation->quick : 100;
 	char words[BENCH_LINE], line[BENCH_LINE], size[32] = "";
 	struct bench_counters taken[3];
 	int rc = bench_count(target, &taken[0]);

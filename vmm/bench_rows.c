@@ -66,15 +66,17 @@ const struct bench_subject *bench_subject(const char *name)
 	return NULL;
 }
 
-static int64_t limit_of(enum bench_mode mode, const char *subject, enum bench_unit unit)
+static int64_t limit_of(enum bench_mode mode, const struct bench_subject *subject,
+			enum bench_unit unit)
 {
 	for (size_t i = 0; mode == BENCH_NESTED && i < ARRAY_SIZE(limits); i++)
-		if (limits[i].unit == unit && !strcmp(limits[i].subject, subject))
+		if (limits[i].unit == unit && !strcmp(limits[i].subject, subject->name))
 			return limits[i].limit;
 	return BENCH_NONE;
 }
 
-static struct bench_row *new_row(struct bench_rows *rows, enum bench_mode mode, const char *subject)
+static struct bench_row *new_row(struct bench_rows *rows, enum bench_mode mode,
+				 const struct bench_subject *subject)
 {
 	struct bench_row *row = &rows->row[rows->count];
 
@@ -82,7 +84,7 @@ static struct bench_row *new_row(struct bench_rows *rows, enum bench_mode mode, 
 		return NULL;
 	rows->count++;
 	*row = (struct bench_row){ .mode = mode,
-				   .subject = subject ? bench_subject(subject) : NULL,
+				   .subject = subject,
 				   .value = BENCH_NONE,
 				   .best = BENCH_NONE,
 				   .limit = BENCH_NONE };
@@ -92,21 +94,22 @@ static struct bench_row *new_row(struct bench_rows *rows, enum bench_mode mode, 
 struct bench_row *bench_add(struct bench_rows *rows, enum bench_mode mode, const char *subject,
 			    enum bench_unit unit, unsigned int at, int64_t value)
 {
-	struct bench_row *row = new_row(rows, mode, subject);
+	const struct bench_subject *about = bench_subject(subject);
+	struct bench_row *row = about ? new_row(rows, mode, about) : NULL;
 
 	if (!row)
 		return NULL;
 	row->unit = unit;
 	row->at = at;
 	row->value = value;
-	row->limit = limit_of(mode, subject, unit);
+	row->limit = limit_of(mode, about, unit);
 	return row;
 }
 
 void bench_add_note(struct bench_rows *rows, enum bench_mode mode, const char *subject,
 		    const char *format, ...)
 {
-	struct bench_row *row = new_row(rows, mode, subject);
+	struct bench_row *row = new_row(rows, mode, subject ? bench_subject(subject) : NULL);
 	va_list arguments;
 
 	if (!row)

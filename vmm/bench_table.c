@@ -6,7 +6,7 @@
 
 #include "vmm/bench.h"
 
-#define TITLE  46
+#define TITLE  54
 #define AT     10
 #define COLUMN 12
 

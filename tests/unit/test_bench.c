@@ -486,7 +486,7 @@ static void test_session(void **state)
 	(void)state;
 	start_shell(&session,
 		    "read a; printf 'got %s\\r\\n' $a; head -c 3000 /dev/zero | tr '\\0' x; echo; "
-		    "echo one >&2; echo two >&2; read b",
+		    "echo one >&2; echo two >&2; echo end; read b",
 		    signals);
 	assert_int_equal(session_hear(&session, line, 0), -ETIMEDOUT);
 	assert_int_equal(session_say(&session, "it"), 0);
@@ -499,6 +499,8 @@ static void test_session(void **state)
 	assert_int_equal(strlen(line), BENCH_LINE - 1);
 	assert_int_equal(session_hear(&session, line, 60), 0);
 	assert_int_equal(strlen(line), 3000 - 2 * (BENCH_LINE - 1));
+	assert_int_equal(session_hear(&session, line, 60), 0);
+	assert_string_equal(line, "end");
 	raise(SIGUSR1);
 	assert_int_equal(session_hear(&session, line, 60), -EINTR);
 	assert_int_equal(read(signals, &info, sizeof(info)), sizeof(info));
