@@ -18,13 +18,6 @@ quick=--quick
 	cat <<'H1'
 set -- $(sdmas)
 bench="/nidus bench -k /bzImage -i /guest.cpio -m 256M"
-# After WORDS: "NAME CODE" and the last line that was said.
-try() {
-	name=$1
-	shift
-	"$@" >/tmp/out 2>&1
-	echo "$name $? $(tail -n 1 /tmp/out)"
-}
 driver() { basename $(readlink /sys/bus/pci/devices/$1/driver 2>/dev/null) 2>/dev/null; }
 try unbound $bench $1
 try absent $bench 0a:00.0

@@ -43,17 +43,6 @@ G1
 add_program h1 setpriv
 cp "$BARE/edu.elf" "$BARE/vtd.elf" "$W/h1.d/"
 host_script h1 <<'H1'
-functions() {
-	for d in /sys/bus/pci/devices/*; do
-		[ "$(cat $d/vendor):$(cat $d/device)" = $1 ] && echo ${d##*/}
-	done
-}
-try() {
-	local name=$1
-	shift
-	"$@" </dev/null >/tmp/out 2>&1
-	echo "$name $? $(grep -v ' \[info\] ' /tmp/out | tail -n 1)"
-}
 set -- $(functions 0x1af4:0x1042) $(functions 0x1234:0x11e8)
 edu=$3
 try check-unbound /nidus check -k /bzImage --vfio $edu

@@ -50,11 +50,19 @@ host_script() {
 # The kernel's messages stay away from the rows.
 dmesg -n 1
 now() { cut -d ' ' -f 1 /proc/uptime; }
-# The functions of sdma devices, in order.
-sdmas() {
+# functions VENDOR:DEVICE: those there are, in order.
+functions() {
 	for d in /sys/bus/pci/devices/*; do
-		[ "$(cat $d/vendor):$(cat $d/device)" = 0x1234:0x5d3a ] && echo ${d##*/}
+		[ "$(cat $d/vendor):$(cat $d/device)" = $1 ] && echo ${d##*/}
 	done
+}
+sdmas() { functions 0x1234:0x5d3a; }
+# try NAME WORD...: after the words have run, or failed, "NAME CODE" and the last line that they said.
+try() {
+	local name=$1
+	shift
+	"$@" </dev/null >/tmp/out 2>&1
+	echo "$name $? $(grep -v ' \[info\] ' /tmp/out | tail -n 1)"
 }
 to_vfio() {
 	echo vfio-pci >/sys/bus/pci/devices/$1/driver_override

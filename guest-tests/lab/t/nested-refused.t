@@ -11,12 +11,6 @@ lacking() {
 		cat <<'H1'
 set -- $(sdmas)
 /nidus vfio bind $1 2>&1
-try() {
-	local name=$1
-	shift
-	/nidus run -k /tick.elf --exit-port --log info "$@" </dev/null >/tmp/out 2>&1
-	echo "$name $? $(grep vfio /tmp/out | head -n 1)"
-}
 H1
 		cat
 		echo pause_here

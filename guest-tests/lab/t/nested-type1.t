@@ -36,17 +36,6 @@ type1_script() {
 while read -r module; do
 	insmod /host/$module 2>/dev/null
 done </host/order
-functions() {
-	for d in /sys/bus/pci/devices/*; do
-		[ "$(cat $d/vendor):$(cat $d/device)" = $1 ] && echo ${d##*/}
-	done
-}
-try() {
-	local name=$1
-	shift
-	"$@" </dev/null >/tmp/out 2>&1
-	echo "$name $? $(tail -n 1 /tmp/out)"
-}
 bare() { /nidus run -m 64M --exit-port "$@" </dev/null 2>&1; }
 edu=$(functions 0x1234:0x11e8)
 try check-unbound /nidus check -k /edu.elf --vfio $edu

@@ -25,13 +25,6 @@ echo "vendor$(vendor)"
 G1
 host_script h1 <<'H1'
 set -- $(sdmas)
-# After WORDS have run, or failed: "NAME CODE" and its last line.
-try() {
-	local name=$1
-	shift
-	"$@" </dev/null >/tmp/out 2>&1
-	echo "$name $? $(tail -n 1 /tmp/out)"
-}
 run() { g1 g1 -m 192M --log info --vtd --vfio $1,nested=on; }
 try unbound /nidus run -k /bzImage -m 64M --vfio $1
 try absent /nidus run -k /bzImage -m 64M --vfio 0a:00.0

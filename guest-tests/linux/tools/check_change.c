@@ -259,12 +259,18 @@ static void check_dontneed_dma(struct run *run)
 	struct batch *batch = new_batch(run);
 
 	for (int round = 0; round < ROUNDS / 4; round++) {
+		unsigned int pause = 5000;
+
 		start_fills(run, queue, batch, memory);
-		/* With pauses: a device gives up on a page that vanishes again and again. */
+		/*
+		 * With pauses: a device gives up on a page that vanishes again and again. They grow,
+		 * so that one whose faults are slow gets ahead, too.
+		 */
 		while (!__atomic_load_n(&batch->record[FILLS - 2].status, __ATOMIC_ACQUIRE)) {
 			require(run, !madvise(memory, BIG, MADV_DONTNEED), "madvise: %s",
 				strerror(errno));
-			sleep_us(5000);
+			sleep_us(pause);
+			pause += pause / 4;
 		}
 		wait_for_batch(run, queue, batch);
 		require(run, !count_refused(run, batch, memory, BIG), "the device was refused");
