@@ -11,6 +11,12 @@ lacking() {
 		cat <<'H1'
 set -- $(sdmas)
 /nidus vfio bind $1 2>&1
+run_with() {
+	local name=$1
+	shift
+	/nidus run -k /tick.elf --exit-port --log info "$@" </dev/null >/tmp/out 2>&1
+	echo "$name $? $(grep vfio /tmp/out | head -n 1)"
+}
 H1
 		cat
 		echo pause_here
@@ -19,9 +25,9 @@ H1
 }
 
 lacking nested nested=off <<'H1'
-try on -m 32M --vtd --vfio $1,nested=on
-try auto -m 32M --vtd --vfio $1
-try off -m 32M --vtd --vfio $1,nested=off
+run_with on -m 32M --vtd --vfio $1,nested=on
+run_with auto -m 32M --vtd --vfio $1
+run_with off -m 32M --vtd --vfio $1,nested=off
 H1
 like 'nesting is refused: which bit of which unit' "$(said nested on)" \
 	'^2 .*--vfio .*: cannot be nested: dmar0 has no NEST \(ECAP bit 26\)$'
@@ -30,15 +36,15 @@ like 'nested=auto says that it takes another way, and why' "$(said nested auto)"
 like 'nested=off says so' "$(said nested off)" '^1 .*iommufd, shadowed \(second stage only\): nested=off'
 
 lacking pasids pasid-bits=0 <<'H1'
-try pasids -m 32M --vtd --vfio $1,nested=on
+run_with pasids -m 32M --vtd --vfio $1,nested=on
 H1
 like 'no PASIDs: which bit of which unit' "$(said pasids pasids)" \
 	'^1 .*nested in dmar0; no PASIDs: dmar0 has no PASID \(bit 40\)'
 
 lacking remapping ir=off <<'H1'
-try unsafe -m 32M --vtd --vfio $1
+run_with unsafe -m 32M --vtd --vfio $1
 echo 1 >/sys/module/iommufd/parameters/allow_unsafe_interrupts
-try accepted -m 32M --vtd --vfio $1
+run_with accepted -m 32M --vtd --vfio $1
 H1
 like 'no interrupt remapping: refused, and how to accept that' "$(said remapping unsafe)" \
 	'^2 .*--vfio .*: .*iommufd.allow_unsafe_interrupts=1'
@@ -47,8 +53,8 @@ like 'accepted, it runs' "$(said remapping accepted)" '^1 .*nested in dmar0'
 # Units that narrow are for legacy mode.
 PARAMS='intel_iommu=on,sm_off'
 lacking width aw=39,pasid-bits=0 <<'H1'
-try width -m 600G,overcommit --vtd --vfio $1
-try fits -m 32M --vtd --vfio $1
+run_with width -m 600G,overcommit --vtd --vfio $1
+run_with fits -m 32M --vtd --vfio $1
 H1
 like 'memory beyond the addresses of the unit' "$(said width width)" \
 	'^2 .*--vfio .*: the guest.s memory ends at 0x[0-9a-f]*, beyond the 39 address bits of dmar0'
