@@ -10,10 +10,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "number.h"
 #include "sdma.h"
 
 #define DEPTH	  32U /* descriptors that are under way at any time */
-#define SIZE_MOST (64UL << 20)
+#define SIZE_MOST (64U << 20)
 
 static const char usage[] =
 	"Usage: sdma-busy [OPTION]...\n"
@@ -45,7 +46,7 @@ static void parse(int argc, char **argv, struct options *options)
 			options->device = optarg;
 			break;
 		case 's':
-			options->size = strtoul(optarg, NULL, 0);
+			options->size = number("--size", optarg, SIZE_MOST);
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -54,9 +55,9 @@ static void parse(int argc, char **argv, struct options *options)
 			exit(2);
 		}
 	}
-	if (optind == argc && options->size && options->size <= SIZE_MOST)
+	if (optind == argc)
 		return;
-	fputs("sdma-busy: bad arguments (see --help)\n", stderr);
+	fputs("sdma-busy: it takes options only (see --help)\n", stderr);
 	exit(2);
 }
 
