@@ -263,8 +263,8 @@ static void check_dontneed_dma(struct run *run)
 
 		start_fills(run, queue, batch, memory);
 		/*
-		 * With pauses: a device gives up on a page that vanishes again and again. They grow,
-		 * so that one whose faults are slow gets ahead, too.
+		 * With pauses: a device gives up on a page that vanishes again and again. They
+		 * grow, so that one whose faults are slow gets ahead, too.
 		 */
 		while (!__atomic_load_n(&batch->record[FILLS - 2].status, __ATOMIC_ACQUIRE)) {
 			require(run, !madvise(memory, BIG, MADV_DONTNEED), "madvise: %s",
