@@ -233,10 +233,13 @@ machine_words() {
 	qemu+=("${extra_qemu[@]}")
 }
 
-# watch: ends QEMU when H does not come up or the command takes too long. It sleeps in a read, so
-# that killing it leaves no child behind.
+# watch: ends QEMU when H does not come up, stands still, or the command takes too long. It sleeps in
+# a read, so that killing it leaves no child behind.
+#
+# An emulated H has lost its timer interrupts a few times: its clock stops, and with it every limit
+# of what runs there.
 watch() {
-	local pid=$1 never now boot_end run_end
+	local pid=$1 never now boot_end run_end beat=$work/beat
 	exec {never}<> <(:)
 	now=$(date +%s)
 	boot_end=$((now + boot_timeout))
@@ -246,6 +249,8 @@ watch() {
 			echo timeout >"$work/verdict"
 		elif ((now >= boot_end)) && [[ ! -e $work/up ]]; then
 			echo boot >"$work/verdict"
+		elif [[ -e $beat ]] && ((now - $(stat -c %Y "$beat") >= still_timeout)); then
+			echo still >"$work/verdict"
 		else
 			read -rt 0.5 -u "$never" || true
 			continue
@@ -304,6 +309,9 @@ judge() {
 	elif [[ $verdict == boot ]]; then
 		STATUS=125
 		show_end "H did not come up within $boot_timeout s; it was stopped"
+	elif [[ $verdict == still ]]; then
+		STATUS=125
+		show_end "H has stood still for $still_timeout s (its clock has stopped); it was ended"
 	elif grep -q 'Kernel panic' "$work/console.log" 2>/dev/null; then
 		STATUS=125
 		show_end "H's kernel panicked"
@@ -329,6 +337,7 @@ run_lab() {
 	machine_words
 	write_command "$@"
 	cp "$LAB_DIR/host-start" "$work/start"
+	if ((icount)); then : >"$work/counting"; fi
 	QEMU_MODULE_DIR=$(tree_dir)/root/usr/lib/x86_64-linux-gnu/qemu
 	export QEMU_MODULE_DIR
 
