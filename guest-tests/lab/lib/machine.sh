@@ -237,9 +237,9 @@ machine_words() {
 # a read, so that killing it leaves no child behind.
 #
 # An emulated H has lost its timer interrupts a few times: its clock stops, and with it every limit
-# of what runs there.
+# of what runs there. Looks are counted, not seconds: this machine may have been asleep.
 watch() {
-	local pid=$1 never now boot_end run_end beat=$work/beat
+	local pid=$1 never now boot_end run_end beat last='' looks=0
 	exec {never}<> <(:)
 	now=$(date +%s)
 	boot_end=$((now + boot_timeout))
@@ -249,9 +249,11 @@ watch() {
 			echo timeout >"$work/verdict"
 		elif ((now >= boot_end)) && [[ ! -e $work/up ]]; then
 			echo boot >"$work/verdict"
-		elif [[ -e $beat ]] && ((now - $(stat -c %Y "$beat") >= still_timeout)); then
+		elif beat=$(stat -c %Y "$work/beat" 2>/dev/null) && [[ $beat == "$last" ]] &&
+			((++looks >= 2 * still_timeout)); then
 			echo still >"$work/verdict"
 		else
+			if [[ $beat != "$last" ]]; then last=$beat looks=0; fi
 			read -rt 0.5 -u "$never" || true
 			continue
 		fi
