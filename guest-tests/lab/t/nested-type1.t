@@ -73,7 +73,7 @@ pause_here
 H1
 
 KERNEL=${!kernel} INITRD=$NIDUS_INITRAMFS/guest-$version.cpio PARAMS='intel_iommu=on mitigations=off'
-host h1 -c 2 -m 1G --vtd -d "$W/disk0" --sdma queues=4 --edu
+host h1 -c 1 -m 1G --vtd -d "$W/disk0" --sdma queues=4 --edu
 like 'nidus check: not bound, and what to do' "$(said h1 check-unbound)" '^2 .*: .*nidus vfio bind'
 like 'nidus vfio bind' "$(said h1 bind)" '^0 '
 like 'nidus check: bound' "$(said h1 check-bound)" '^0 '
