@@ -82,8 +82,7 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;
-	unsigned int delivery_retries; /* with these registers; see vcpu.c */
-	struct kvm_regs delivery_regs;
+	unsigned int delivery_retries; /* in a row: see vcpu.c */
 	uint64_t delivery_retried; /* when the last one was, monotonic, nanoseconds */
 	struct vcpu_counters counters;
 	struct vcpu_state *power_on; /* for restarts; NULL: none */

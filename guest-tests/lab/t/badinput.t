@@ -39,7 +39,7 @@ run() { # ROW REGEX WORD...: with a kernel that would run
 
 # --- Words ---
 
-refused 'unknown verb' "'lunch'.*(valid|run)" lunch
+refused 'unknown verb' "'breakfast'.*(valid|run)" breakfast
 refused 'misspelt verb' "'chekc'.*check" chekc
 refused 'no kernel' 'kernel.*-k' run
 run 'unknown option' '--colour' --colour=red

@@ -35,7 +35,7 @@ read -r line </dev/ttyS0
 echo "read $line"
 sleep 1000
 GUEST
-bare "$W/crash" "$CODE_READY $CODE_CRASH"
+bare "$W/crash" "$CODE_CRASH"
 bare "$W/print" "$CODE_PRINT"
 
 TRACE=(strace -qq -f)
@@ -72,7 +72,7 @@ ended "all$try" 5 'it was stopped'
 IN=/dev/null
 trace crash
 start crash -k "$W/crash" -m 16M
-finish crash
+ended crash 4 'a crash'
 trace term
 start term -k "$W/print" -m 16M
 wait_line term U
