@@ -83,7 +83,7 @@ struct vcpu {
 	pthread_t thread;
 	bool started;
 	unsigned int delivery_retries; /* in a row: see vcpu.c */
-	uint64_t delivery_retried; /* when the last one was, monotonic, nanoseconds */
+	uint64_t delivery_retried;     /* when the last one was, monotonic, nanoseconds */
 	struct vcpu_counters counters;
 	struct vcpu_state *power_on; /* for restarts; NULL: none */
 };
