@@ -91,7 +91,7 @@ g1_end intx
 trouble trouble
 pause_here
 H1
-host h1 -c 1 -m 768M --vtd -d "$W/disk0" -d "$W/disk1" --edu "rom=$W/rom"
+host h1 -c 2 -m 768M --vtd -d "$W/disk0" -d "$W/disk1" --edu "rom=$W/rom"
 like 'nidus check: not bound, and what to do' "$(said h1 check-unbound)" '^2 .*: .*nidus vfio bind'
 like 'nidus check: bound' "$(said h1 check-bound)" '^0 '
 rows_of h1 'edu in G1' edu
