@@ -56,9 +56,8 @@ static int open_one(struct passthrough *p, unsigned int index, char error[ERROR_
 		return rc;
 	if (p->machine->config->restart && !passed->device.reset) {
 		snprintf(error, ERROR_SIZE,
-			 "vfio %s: the host cannot reset this device, so its DMA could go on after "
-			 "a "
-			 "restart of the guest; leave out --restart",
+			 "vfio %s: the host cannot reset this device, so its DMA could go on "
+			 "after a restart of the guest; leave out --restart",
 			 options.name);
 		vfio_device_close(&passed->device);
 		return -EINVAL;
