@@ -3,8 +3,13 @@
 # The private Debian 13 tree. Debian 12's QEMU corrupts the state of nested SVM guests, so the
 # machine's own QEMU will not do; this one runs from its tree on any host, root or not. The same
 # tree, as an ext4 image, is the root file system of H.
+#
+# QEMU itself comes from the backports: before 10.2 its vmexit changes a CPU's pending interrupts
+# without a lock or an atomic operation, and with KVM in H timer interrupts and IPIs get lost, the
+# more often the busier the machine is.
 
 TREE_SUITE=trixie
+TREE_QEMU_SUITE=trixie-backports
 
 tree_packages() {
 	grep -vE '^(#|$)' "$LAB_DIR/tree.packages"
@@ -14,7 +19,7 @@ tree_packages() {
 # packages are as new as the day it was made (lab setup --update makes a new one).
 tree_dir() {
 	printf '%s/tree/%s-%s\n' "$(cache_dir)" "$TREE_SUITE" \
-		"$({ echo "$TREE_SUITE recipe 1"; tree_packages; } | key)"
+		"$({ echo "$TREE_SUITE $TREE_QEMU_SUITE recipe 2"; tree_packages; } | key)"
 }
 
 tree_ready() {
@@ -53,6 +58,11 @@ tree_build() {
 tree_make() {
 	local scratch=$1 log=$1/log mode=root owner=()
 	debian_acquire_options >"$scratch/apt.conf"
+	cat >"$scratch/preferences" <<-EOF
+		Package: qemu-* seabios ipxe-qemu
+		Pin: release n=$TREE_QEMU_SUITE
+		Pin-Priority: 600
+	EOF
 	if ((EUID != 0)); then
 		mode=unshare owner=(--no-same-owner --no-same-permissions)
 	fi
@@ -61,17 +71,19 @@ tree_make() {
 		--include="$(tree_packages | paste -sd,)" \
 		--aptopt="$scratch/apt.conf" \
 		--aptopt='APT::Install-Recommends "false"' \
+		--setup-hook="cp '$scratch/preferences' \"\$1/etc/apt/preferences.d/qemu\"" \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/info/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
-		"$TREE_SUITE" "$scratch/tree.tar" "$(debian_source_line "$TREE_SUITE")" || return 1
+		"$TREE_SUITE" "$scratch/tree.tar" \
+		"$(debian_source_line "$TREE_SUITE")" "$(debian_source_line "$TREE_QEMU_SUITE")" || return 1
 	mkdir "$scratch/root" || return 1
 	run_logged "$log" tar -C "$scratch/root" --exclude './dev/*' "${owner[@]}" \
 		-xf "$scratch/tree.tar" || return 1
 	rm "$scratch/tree.tar"
 	tree_image "$scratch/root" "$scratch/root.ext4" "$log" || return 1
-	rm "$scratch/apt.conf"
+	rm "$scratch/apt.conf" "$scratch/preferences"
 }
 
 # H mounts the image read-only and puts a tmpfs over it, so one image serves any number of labs.
