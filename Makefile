@@ -212,6 +212,7 @@ clean:
 	rm -rf $(BUILD)
 
 help:
+	@echo 'make setup      install the Debian packages that all else needs'
 	@echo 'make            build/nidus'
 	@echo 'make static     build/nidus-static, one file without libraries'
 	@echo 'make run        set up what is needed and boot a Linux guest'

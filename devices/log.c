@@ -22,6 +22,7 @@
 static const char *const level_names[LOG_LEVELS] = {
 	[LOG_LEVEL_ERROR] = "error",
 	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_NOTICE] = "notice",
 	[LOG_LEVEL_INFO] = "info",
 	[LOG_LEVEL_DEBUG] = "debug",
 };
@@ -36,7 +37,7 @@ struct log_levels {
 	enum log_level of[LOG_MODULE_COUNT];
 };
 
-static struct log_levels levels = { { [0 ... LOG_MODULE_COUNT - 1] = LOG_LEVEL_WARN } };
+static struct log_levels levels = { { [0 ... LOG_MODULE_COUNT - 1] = LOG_LEVEL_NOTICE } };
 
 const char *log_level_name(enum log_level level)
 {

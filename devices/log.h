@@ -11,7 +11,14 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVELS };
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_NOTICE, /* the default: what a user wants to know who asked for nothing */
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+	LOG_LEVELS
+};
 
 #define LOG_MODULES(X)        \
 	X(VMM, "vmm")         \
@@ -52,9 +59,10 @@ bool log_enabled(enum log_module module, enum log_level level);
 __attribute__((format(printf, 3, 4))) void log_write(enum log_module module, enum log_level level,
 						     const char *format, ...);
 
-#define log_error(module, ...) log_write(LOG_##module, LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warn(module, ...)  log_write(LOG_##module, LOG_LEVEL_WARN, __VA_ARGS__)
-#define log_info(module, ...)  log_write(LOG_##module, LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_error(module, ...)	log_write(LOG_##module, LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(module, ...)	log_write(LOG_##module, LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_notice(module, ...) log_write(LOG_##module, LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(module, ...)	log_write(LOG_##module, LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(module, ...)                                                 \
 	do {                                                                   \
 		if (log_enabled(LOG_##module, LOG_LEVEL_DEBUG))                \

@@ -82,12 +82,15 @@ int vfio_bind_by(const struct vfio_kernel *kernel, const char *device, char *err
 	rc = set(kernel, &place, "driver_override", DRIVER, error, size);
 	if (!rc)
 		rc = rebind(kernel, &place, driver, sizeof(driver), error, size);
-	if (rc)
+	if (rc || !strcmp(driver, DRIVER))
 		return rc;
-	if (strcmp(driver, DRIVER))
-		return vfio_error(-EBUSY, error, size,
-				  "vfio %s: " DRIVER " does not take it; dmesg says why", device);
-	return 0;
+	/* Back to its own driver. */
+	vfio_unbind_by(kernel, device, error, size);
+	return vfio_error(-EBUSY, error, size,
+			  "vfio %s: " DRIVER " does not take it, and it was given back; dmesg says "
+			  "why (what has errata that a guest could exploit, as DSA and IAX of "
+			  "Sapphire Rapids, it takes when loaded with disable_denylist=1)",
+			  device);
 }
 
 int vfio_unbind_by(const struct vfio_kernel *kernel, const char *device, char *error, size_t size)
@@ -130,7 +133,8 @@ int vfio_device_check(const char *device, char *error, size_t size)
 	if (!faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS))
 		return 0;
 	rc = -errno;
-	return vfio_error(rc, error, size, "vfio %s: %s: %s", device, path, strerror(-rc));
+	return vfio_error(rc, error, size, "vfio %s: %s: %s%s", device, path, strerror(-rc),
+			  vfio_remedy(rc));
 }
 
 int vfio_bind(const char *device, char *error, size_t size)

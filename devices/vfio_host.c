@@ -30,6 +30,12 @@ int vfio_error(int rc, char *error, size_t size, const char *format, ...)
 	return rc;
 }
 
+const char *vfio_remedy(int rc)
+{
+	return rc == -EACCES || rc == -EPERM ? ": this user may not open it (chown it, or be root)"
+					     : "";
+}
+
 int vfio_needs_token(const char *name, char *error, size_t size)
 {
 	return vfio_error(-EACCES, error, size,
@@ -61,7 +67,8 @@ int vfio_context_open(struct vfio_context **to, const struct ram *ram, struct lo
 		int rc = context->iommufd;
 
 		free(context);
-		return vfio_error(rc, error, size, "vfio: /dev/iommu: %s", strerror(-rc));
+		return vfio_error(rc, error, size, "vfio: /dev/iommu: %s%s", strerror(-rc),
+				  vfio_remedy(rc));
 	}
 	pthread_mutex_init(&context->lock, NULL);
 	*to = context;
@@ -128,8 +135,8 @@ static int open_iommufd(struct vfio_host *host, const struct vfio_device_options
 	if (device->fd < 0)
 		device->fd = kernel->open(kernel->context, place->cdev, O_RDWR);
 	if (device->fd < 0)
-		return vfio_error(device->fd, error, size, "vfio %s: %s: %s", device->name,
-				  place->cdev, strerror(-device->fd));
+		return vfio_error(device->fd, error, size, "vfio %s: %s: %s%s", device->name,
+				  place->cdev, strerror(-device->fd), vfio_remedy(device->fd));
 	rc = bind_iommufd(host, error, size);
 	return rc ? rc : vfio_host_info(host, options->nested, error, size);
 }

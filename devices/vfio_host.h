@@ -136,6 +136,9 @@ static inline void vfio_count(uint64_t *counter, uint64_t add)
 __attribute__((format(printf, 4, 5))) int vfio_error(int rc, char *error, size_t size,
 						     const char *format, ...);
 
+/* What a line about a file that could not be opened for reason @rc ends with: maybe nothing. */
+const char *vfio_remedy(int rc);
+
 /* The line for a device that the kernel opens with a VF token only. Returns -EACCES. */
 int vfio_needs_token(const char *name, char *error, size_t size);
 

@@ -34,7 +34,7 @@ static int open_file(const struct vfio_host *host, const char *path, char *error
 			  strerror(-fd),
 			  fd == -EBUSY	  ? ": another device of its group is in use"
 			  : fd == -ENOENT ? ": is the module vfio_iommu_type1 loaded?"
-					  : "");
+					  : vfio_remedy(fd));
 }
 
 /* A group may be used if no driver of the host has a device of it. */

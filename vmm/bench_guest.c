@@ -115,7 +115,7 @@ static void add_guest(struct arguments *arguments, const struct bench_target *ta
 			if (!strcmp(groups[i].option.name, passed_on[j]))
 				add_group(arguments, &groups[i], options->config);
 	add_word(arguments,
-		 "--cmdline=console=ttyS0 quiet loglevel=0 panic=-1 intel_iommu=on "
+		 "--cmdline=console=ttyS0 quiet loglevel=0 panic=-1 intel_iommu=on,sm_on "
 		 "iommu.passthrough=0 iommu.strict=1 nidus.cmd=\"stty -echo; " LOOP "\"",
 		 "sdma-perf");
 	if (way->vtd)

@@ -93,7 +93,7 @@ static const struct key net_keys[] = {
 	{                                                                           \
 		name_, property_, &value_toggle,                                    \
 			.offset = FIELD(vtd_options, feature[VTD_FEATURE_##which]), \
-			.metavar = "on|off", .help = (help_)                        \
+			.metavar = "on|off|auto", .help = (help_)                   \
 	}
 
 static const struct key vtd_keys[] = {
@@ -124,7 +124,7 @@ static const struct key vtd_keys[] = {
 	TOGGLE("supervisor", "supervisor", SUPERVISOR, "requests with supervisor privilege"),
 	TOGGLE("execute", "execute", EXECUTE, "execute requests"),
 	TOGGLE("caching-mode", "caching-mode", CACHING_MODE,
-	       "the guest must invalidate what was not present, too; default off"),
+	       "the guest must invalidate what was not present, too; always on with --vfio"),
 	TOGGLE("snoop", "snoop", SNOOP, "snoop control"),
 	TOGGLE("access-dirty", "access-dirty", ACCESS_DIRTY,
 	       "second-stage accessed and dirty flags"),
@@ -163,7 +163,8 @@ static const struct key vfio_keys[] = {
 	  .help = "PCI address, as in 06:0d.0, or its path in /sys; bare first word" },
 	{ "nested", "nested", &value_choice, .offset = FIELD(vfio_options, nested),
 	  .choices = nested_names, .metavar = "auto|on|off",
-	  .help = "the guest's first-stage tables in the host's IOMMU; on: or not at all" },
+	  .help = "the guest's first-stage tables in the host's IOMMU: if it can, or not at all, "
+		  "or never; default auto" },
 	{ "fd", "fd", &value_fd, .offset = FIELD(vfio_options, fd), .metavar = "N",
 	  .help = "inherited file descriptor of a VFIO device, instead of device" },
 	{ "iommufd", "iommufd", &value_fd, .offset = FIELD(vfio_options, iommufd), .metavar = "N",
@@ -299,7 +300,8 @@ const struct group groups[] = {
 	  .whole = true,
 	  KEYS(exit_port_keys) },
 	{ .option = { "name", NULL, 0, ARGUMENT_REQUIRED, "NAME",
-		      "name for stats, stop and list; without one there is no control socket" },
+		      "for list, stats, trace, reset and stop; without one there is no control "
+		      "socket" },
 	  .node = "/",
 	  .whole = true,
 	  KEYS(name_keys) },
@@ -309,7 +311,7 @@ const struct group groups[] = {
 	  .whole = true,
 	  KEYS(seccomp_keys) },
 	{ .option = { "log", NULL, 0, ARGUMENT_REQUIRED, "[MODULE=]LEVEL,...",
-		      "what to report on stderr: error, warn, info or debug; default warn" },
+		      "what to report on stderr: error, warn, notice (default), info or debug" },
 	  .node = "/",
 	  .whole = true,
 	  KEYS(log_keys) },

@@ -26,12 +26,12 @@ struct passthrough {
 	} passed[CONFIG_VFIOS];
 };
 
-/* The way taken is told: without being asked where it is not the one that costs nothing. */
+/* The way taken is told: as a warning where it is not the one that costs nothing. */
 static void tell_path(const struct passed *passed)
 {
 	if (passed->device.nested)
-		log_info(VFIO, "%s (%s): %s", passed->name, passed->device.name,
-			 passed->device.path);
+		log_notice(VFIO, "%s (%s): %s", passed->name, passed->device.name,
+			   passed->device.path);
 	else
 		log_warn(VFIO, "%s (%s): %s", passed->name, passed->device.name,
 			 passed->device.path);

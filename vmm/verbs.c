@@ -178,8 +178,8 @@ static int verb_help(struct invocation *invocation)
 }
 
 static const char bench_text[] =
-	"Without DEVICE, a device of the host for --vfio, only emulated. Guests need a kernel\n"
-	"and an initramfs made by guest-tests/linux/initramfs/build --sdma. Modes:\n"
+	"DEVICE is an sdma device bound to vfio-pci; without it, only emulated. Guests need a\n"
+	"kernel, and an initramfs made by guest-tests/linux/initramfs/build --sdma. Modes:\n"
 	"  native    a process of this host; the device goes to the driver sdma meanwhile\n"
 	"  direct    passed through to a guest without a unit\n"
 	"  nested    the guest's first-stage tables nested in the host's unit\n"

@@ -40,7 +40,7 @@ _nidus_values()
 			pasid-device-tlb" -- "$3"
 		;;
 	to) compgen -W "stdio off" -- "$3" ;;
-	path | file) compgen -f -- "$3" ;;
+	path | file | rom) compgen -f -- "$3" ;;
 	tap) compgen -W "$(_nidus_taps)" -- "$3" ;;
 	device) compgen -W "$(_nidus_devices drivers/vfio-pci)" -- "$3" ;;
 	cpu) compgen -W "host host:-svm host:-vmx" -- "$3" ;;
@@ -86,7 +86,7 @@ _nidus_option()
 	--rng | --restart) compgen -W "on off" -- "$2"; return ;;
 	--exit-port) compgen -W "on off 0xf4" -- "$2"; return ;;
 	--seccomp) compgen -W "kill log off" -- "$2"; return ;;
-	--log) compgen -P "$head" -W "error warn info debug" -- "$word"; return ;;
+	--log) compgen -P "$head" -W "error warn notice info debug" -- "$word"; return ;;
 	esac
 	if [[ $word == *=* ]]; then
 		_nidus_values "$1" "${word%%=*}" "${word#*=}" | sed "s|^|$head${word%%=*}=|"
@@ -150,7 +150,7 @@ _nidus()
 	verb=${words[1]}
 	previous=${words[${#words[@]} - 2]}
 	if [[ ${#words[@]} -le 2 ]]; then
-		replies=$(compgen -W "run check caps list stats trace vfio reset stop version help --help --version" \
+		replies=$(compgen -W "run check caps list stats trace vfio bench reset stop version help --help --version" \
 			-- "$cur")
 	elif [[ $cur == --*=* ]]; then
 		replies=$(_nidus_option "${cur%%=*}" "${cur#*=}" | sed "s|^|${cur%%=*}=|")

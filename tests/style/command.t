@@ -189,6 +189,7 @@ complete_to()
 }
 
 complete_to "stats stop" nidus st
+complete_to "bench" nidus b
 complete_to "--sdma --serial --seccomp" nidus run --s
 complete_to "odd.img" nidus run -d odd
 complete_to "x,ro,queues=" nidus run -d x,ro,q

@@ -25,7 +25,7 @@ for verb in "${verbs[@]}"; do
 		like "the completion has $option of $verb" "$completion$($nidus help "$verb")" "$option([^a-z-]|$)"
 	done
 done
-for key in $($nidus help run | sed -n 's/^        \([a-z]*\)=.*/\1/p' | sort -u); do
+for key in $($nidus help run | sed -n 's/^        \([a-z-]*\)=.*/\1/p' | sort -u); do
 	like "the man page has the key $key" "$manual" "(^|[^a-z-])$key([^a-z-]|$)"
 	like "the completion has the key $key" "$completion" "(^|[^a-z-])$key([^a-z-]|$)"
 done

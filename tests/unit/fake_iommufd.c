@@ -771,6 +771,8 @@ static void bind_driver(struct fake_iommufd *fake, const char *path, const char 
 			    strstr(fake->written[n].path, "driver_override"))
 				override = !strcmp(fake->written[n].text, "vfio-pci");
 		device->driver = override ? "vfio-pci" : "sdma";
+		if (override && fake->denylisted)
+			device->driver = NULL;
 	}
 }
 

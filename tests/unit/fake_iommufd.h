@@ -70,10 +70,11 @@ struct fake_iommufd {
 	struct vfio_kernel kernel;
 	struct fake_vfio_device device[FAKE_DEVICES];
 	struct fake_object object[FAKE_OBJECTS]; /* an id is the index plus 1 */
-	bool no_iommufd, no_pasid_api, unsafe_interrupts, group_busy, no_driver;
-	bool dmabuf;	/* memory of devices can be mapped: each piece is at FAKE_DMABUF */
-	bool token;	/* devices are opened with a VF token only */
-	int open_error; /* of /dev/iommu */
+	bool no_iommufd, no_pasid_api, unsafe_interrupts, group_busy, no_driver,
+		denylisted; /* vfio-pci takes none */
+	bool dmabuf;	    /* memory of devices can be mapped: each piece is at FAKE_DMABUF */
+	bool token;	    /* devices are opened with a VF token only */
+	int open_error;	    /* of /dev/iommu */
 	uint64_t memlock;
 	unsigned int opens;	       /* files that are open */
 	unsigned int left;	       /* nested domains when /dev/iommu was closed */

@@ -52,12 +52,12 @@ static int reset(void **state)
 	return log_configure("warn", &bad);
 }
 
-static void test_default_is_warn(void **state)
+static void test_default_is_notice(void **state)
 {
 	(void)state;
 	for (int i = 0; i < LOG_MODULE_COUNT; i++) {
 		assert_true(log_enabled((enum log_module)i, LOG_LEVEL_ERROR));
-		assert_true(log_enabled((enum log_module)i, LOG_LEVEL_WARN));
+		assert_true(log_enabled((enum log_module)i, LOG_LEVEL_NOTICE));
 		assert_false(log_enabled((enum log_module)i, LOG_LEVEL_INFO));
 	}
 }
@@ -246,7 +246,7 @@ static void test_silenced_guest_is_not_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_default_is_warn),
+		cmocka_unit_test(test_default_is_notice),
 		cmocka_unit_test_setup(test_configure, reset),
 		cmocka_unit_test_setup(test_bad_specs_change_nothing, reset),
 		cmocka_unit_test_setup(test_every_name_is_known, reset),

@@ -159,7 +159,9 @@ static void test_refusals(void **state)
 	}
 	w->host.open_error = -EACCES;
 	assert_int_equal(world_open_context(w, 0), -EACCES);
-	assert_string_equal(w->error, "vfio: /dev/iommu: Permission denied");
+	assert_string_equal(w->error,
+			    "vfio: /dev/iommu: Permission denied: this user may not open it "
+			    "(chown it, or be root)");
 }
 
 /* What cannot be nested is shadowed, and that is said; the guest sees no first stage then. */
@@ -729,6 +731,10 @@ static void test_bind_to_vfio_pci(void **state)
 	assert_string_equal(w->host.device[0].driver, "sdma");
 	assert_int_equal(vfio_unbind_by(kernel, "06:0d.0", error, size), -EINVAL);
 	assert_non_null(strstr(error, "it has driver sdma, not vfio-pci"));
+	w->host.denylisted = true;
+	assert_int_equal(vfio_bind_by(kernel, "06:0d.0", error, size), -EBUSY);
+	assert_non_null(strstr(error, "disable_denylist=1"));
+	assert_string_equal(w->host.device[0].driver, "sdma");
 	assert_int_equal(vfio_bind_by(kernel, "07:00.0", error, size), -ENOENT);
 	assert_int_equal(vfio_bind_by(kernel, "nonsense", error, size), -EINVAL);
 	assert_int_equal(vfio_bind_by(kernel, "06:20.0", error, size), -EINVAL);

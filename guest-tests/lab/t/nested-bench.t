@@ -49,7 +49,7 @@ trouble trouble
 pause_here
 H1
 } | host_script h1
-LIMIT=1500 host h1 -c 1 -m 1G --vtd --sdma queues=4
+LIMIT=800 host h1 -c 1 -m 1G --vtd --sdma queues=4
 
 like 'a device of no driver for guests is refused, with what to do' "$(said h1 unbound)" \
 	'^2 .*nidus vfio bind 0000:'

@@ -3,7 +3,7 @@
 # disks, which G1's own driver uses with MSI-X and with INTA# on lines that emulated disks share;
 # edu, which has MSI, no reset, and a ROM; bare guests that count its interrupts and have them
 # blocked. What is refused, and why; and a user without rights, who inherits open files.
-LIMIT=${LIMIT:-900}
+LIMIT=${LIMIT:-800}
 . "$(dirname "$0")/nested-lib.sh"
 
 BARE=$NIDUS_REPO/build/guest-tests/bare

@@ -17,7 +17,7 @@ g1_end g1
 trouble trouble
 pause_here
 H1
-LIMIT=1500 host sva -c 2 -m 1G --vtd --sdma queues=8
+LIMIT=800 host sva -c 2 -m 1G --vtd --sdma queues=8
 is 'H1 has a unit' "$(said sva unit)" 1
 is 'G1 ends by itself' "$(said sva g1-status)" 0 || note "$(tr -d '\r' <"$W/sva.out" | grep '^g1-err')"
 note "G1 was up after $(guest_said sva g1 up) s of its own time"

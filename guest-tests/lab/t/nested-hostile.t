@@ -145,7 +145,7 @@ H1
 mkfifo "$W/end"
 "$CANARY" 512 <>"$W/end" >"$W/canary" &
 canary=$!
-LIMIT=900 host h1 -c 1 -m 1G --vtd --sdma queues=4 --sdma queues=4
+LIMIT=800 host h1 -c 1 -m 1G --vtd --sdma queues=4 --sdma queues=4
 echo >"$W/end"
 wait "$canary"
 

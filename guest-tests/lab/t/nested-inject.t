@@ -48,7 +48,7 @@ echo 1 >/sys/bus/pci/devices/$1/remove
 trouble removed
 pause_here
 H1
-LIMIT=900 host h1 -c 1 -m 768M --vtd domain-bits=4 --sdma queues=2
+LIMIT=800 host h1 -c 1 -m 768M --vtd domain-bits=4 --sdma queues=2
 is 'calls that fail: the guest comes through' "$(guest_said h1 fails status)" 1
 rows_of h1 fails fails
 is 'each of these calls has failed' "$(said h1 fails-injected)" \

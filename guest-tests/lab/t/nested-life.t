@@ -169,7 +169,7 @@ trouble trouble
 pause_here
 H1
 truncate -s 64M "$W/swap" && mkswap "$W/swap" >/dev/null 2>&1
-LIMIT=1500 host life -c 1 -m 1280M --vtd --sdma queues=8 --sdma queues=4 -d "$W/swap"
+LIMIT=800 host life -c 1 -m 1280M --vtd --sdma queues=8 --sdma queues=4 -d "$W/swap"
 
 note "seconds of H1: $(tr -d '\r' <"$W/life.out" | sed -n 's/^at //p' | paste -sd,)"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What nidus in H1 says of hosts that lack something: H0's nidus gives H1 units without it.
-LIMIT=${LIMIT:-900}
+LIMIT=${LIMIT:-800}
 . "$(dirname "$0")/nested-lib.sh"
 
 # lacking NAME KEYS <TEXT: an H1 whose unit has these keys, which does that.

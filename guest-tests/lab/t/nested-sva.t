@@ -29,7 +29,7 @@ g1_end g1
 trouble trouble
 pause_here
 H1
-LIMIT=1600 host sva -c 1 -m 1536M --vtd --sdma queues=8 --sdma queues=4 -d "$W/swap" -d "$W/ext4"
+LIMIT=800 host sva -c 1 -m 1536M --vtd --sdma queues=8 --sdma queues=4 -d "$W/swap" -d "$W/ext4"
 is 'G1 ends by itself' "$(said sva g1-status)" 0 || note "$(tr -d '\r' <"$W/sva.out" | grep '^g1-err')"
 note "G1 was up after $(guest_said sva g1 up) s of its own time"
 note "the longest: $(tr -d '\r' <"$W/sva.out" | sed -n 's/^g1: took //p' | sort -rnk 2 |

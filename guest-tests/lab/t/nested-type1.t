@@ -2,7 +2,7 @@
 # H1 has a kernel without iommufd, Debian's: its nidus passes devices by groups and type1
 # containers. What that costs is told; what it cannot do is refused; without a unit, and behind one
 # whose second-stage tables are shadowed, guests work. An argument chooses another kernel: 6.1.
-LIMIT=${LIMIT:-900}
+LIMIT=${LIMIT:-800}
 . "$(dirname "$0")/nested-lib.sh"
 
 version=${1:-6.12}

@@ -25,7 +25,7 @@ echo "vendor$(vendor)"
 G1
 host_script h1 <<'H1'
 set -- $(sdmas)
-run() { g1 g1 -m 192M --log info --vtd --vfio $1,nested=on; }
+run() { g1 g1 -m 192M --vtd --vfio $1,nested=on; }
 try unbound /nidus run -k /bzImage -m 64M --vfio $1
 try absent /nidus run -k /bzImage -m 64M --vfio 0a:00.0
 try bind /nidus vfio bind $1
