@@ -187,6 +187,11 @@ int vfio_device_check(const char *device, char *error, size_t size);
 /* 0, or a negative errno with a line in @error that says what is in the way. */
 int vfio_bind(const char *device, char *error, size_t size);
 int vfio_unbind(const char *device, char *error, size_t size);
+
+/* True if both names say by themselves that they are one device: addresses, or paths that end in
+ * one. */
+bool vfio_same_device(const char *device, const char *other);
+
 /* The full address of @device, and its driver in this host or "". 0 or a negative errno. */
 int vfio_driver(const char *device, char address[16], char driver[32], char *error, size_t size);
 

@@ -59,6 +59,25 @@ static int rebind(const struct vfio_kernel *kernel, struct vfio_place *place, ch
 	return rc ? rc : vfio_find_any(kernel, address, place, driver, driver_size, error, size);
 }
 
+/* To the driver that it would have by itself, where that is still possible. */
+static void give_back(const struct vfio_kernel *kernel, const struct vfio_place *place)
+{
+	char unread[256];
+
+	/* An empty line is none. */
+	set(kernel, place, "driver_override", "\n", unread, sizeof(unread));
+	write_file(kernel, "/sys/bus/pci/drivers_probe", place->address, unread, sizeof(unread));
+}
+
+/* Linux shows the bus behind a bridge as a directory of it. */
+static bool is_bridge(const struct vfio_kernel *kernel, const struct vfio_place *place)
+{
+	char path[256], bus[32];
+
+	snprintf(path, sizeof(path), "%s/pci_bus", place->sysfs);
+	return !kernel->find(kernel->context, path, "", bus, sizeof(bus));
+}
+
 int vfio_bind_by(const struct vfio_kernel *kernel, const char *device, char *error, size_t size)
 {
 	struct vfio_place place;
@@ -79,13 +98,18 @@ int vfio_bind_by(const struct vfio_kernel *kernel, const char *device, char *err
 		return vfio_error(-ENODEV, error, size,
 				  "vfio %s: the host has no driver " DRIVER ": modprobe " DRIVER,
 				  device);
+	if (is_bridge(kernel, &place))
+		return vfio_error(-EINVAL, error, size,
+				  "vfio %s: it is a bridge, which " DRIVER " does not take",
+				  device);
 	rc = set(kernel, &place, "driver_override", DRIVER, error, size);
 	if (!rc)
 		rc = rebind(kernel, &place, driver, sizeof(driver), error, size);
-	if (rc || !strcmp(driver, DRIVER))
+	if (!rc && !strcmp(driver, DRIVER))
+		return 0;
+	give_back(kernel, &place);
+	if (rc)
 		return rc;
-	/* Back to its own driver. */
-	vfio_unbind_by(kernel, device, error, size);
 	return vfio_error(-EBUSY, error, size,
 			  "vfio %s: " DRIVER " does not take it, and it was given back; dmesg says "
 			  "why (what has errata that a guest could exploit, as DSA and IAX of "

@@ -65,6 +65,15 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+bool vfio_same_device(const char *device, const char *other)
+{
+	char address[2][sizeof(((struct vfio_place *)NULL)->address)];
+
+	return canonical(last_part(device), address[0], sizeof(address[0])) &&
+	       canonical(last_part(other), address[1], sizeof(address[1])) &&
+	       !strcmp(address[0], address[1]);
+}
+
 /* What the link @name of the device points to: the last part of its path. "" if there is none. */
 static void link_target(const struct vfio_kernel *kernel, const struct vfio_place *place,
 			const char *name, char *to, size_t size)
@@ -96,7 +105,9 @@ static int find_directory(const struct vfio_kernel *kernel, const char *name,
 	if (rc)
 		return vfio_error(rc, error, size, "vfio %s: no such device: %s: %s", name, path,
 				  strerror(-rc));
-	if (!canonical(last_part(place->sysfs), place->address, sizeof(place->address)))
+	/* Nothing else is written to, whatever it is called. */
+	if (strncmp(place->sysfs, "/sys/devices/", 13) ||
+	    !canonical(last_part(place->sysfs), place->address, sizeof(place->address)))
 		return vfio_error(-EINVAL, error, size, "vfio %s: %s is no PCI device", name,
 				  place->sysfs);
 	return 0;

@@ -10,6 +10,7 @@
 #include "devices/base.h"
 #include "devices/log.h"
 #include "devices/vfio.h"
+#include "vmm/iommu.h"
 #include "vmm/report.h"
 #include "vmm/vm.h"
 
@@ -21,6 +22,7 @@ struct passthrough {
 	unsigned int count;
 	struct passed {
 		char name[16];
+		bool behind; /* a unit of the guest */
 		struct vfio_device device;
 		struct vfio_pci *pci;
 	} passed[CONFIG_VFIOS];
@@ -29,7 +31,7 @@ struct passthrough {
 /* The way taken is told: as a warning where it is not the one that costs nothing. */
 static void tell_path(const struct passed *passed)
 {
-	if (passed->device.nested)
+	if (passed->device.nested || !passed->behind)
 		log_notice(VFIO, "%s (%s): %s", passed->name, passed->device.name,
 			   passed->device.path);
 	else
@@ -50,10 +52,17 @@ static int open_one(struct passthrough *p, unsigned int index, char error[ERROR_
 
 	snprintf(passed->name, sizeof(passed->name), "vfio%u", index);
 	snprintf(fd, sizeof(fd), "fd %d", config->fd);
+	passed->behind = iommu_index(p->machine->config, passed->name) >= 0;
+	if (!passed->behind)
+		options.nested = VFIO_NESTED_OFF;
 	options.name = config->device ? config->device : fd;
 	rc = vfio_device_open(p->context, &options, &passed->device, error, ERROR_SIZE);
 	if (rc)
 		return rc;
+	if (!passed->behind)
+		snprintf(passed->device.path, sizeof(passed->device.path),
+			 "%s, no unit: the guest's memory is mapped as a whole",
+			 passed->device.backend == VFIO_TYPE1 ? "type1" : "iommufd");
 	if (p->machine->config->restart && !passed->device.reset) {
 		snprintf(error, ERROR_SIZE,
 			 "vfio %s: the host cannot reset this device, so its DMA could go on "

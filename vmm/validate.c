@@ -137,6 +137,7 @@ static int check_vfio(const struct vm_config *config, unsigned int index,
 		      const struct passthrough_shared *shared, struct config_error *error)
 {
 	const struct vfio_options *vfio = &config->vfio[index];
+	char name[16];
 
 	if (check_source("--vfio", index, "device", vfio->device, vfio->fd, error))
 		return -EINVAL;
@@ -151,9 +152,16 @@ static int check_vfio(const struct vm_config *config, unsigned int index,
 			"--vfio %u: pasid-quota %u is not the %u given before: it is for "
 			"all devices together, say it once",
 			index, vfio->pasid_quota, shared->pasid_quota);
+	snprintf(name, sizeof(name), "vfio%u", index);
+	if (vfio->nested == VFIO_NESTED_ON && iommu_index(config, name) < 0)
+		return config_fail(
+			error,
+			"--vfio %u: nested=on, but %s is behind no unit of the guest, so "
+			"there is nothing to nest; add --vtd%s",
+			index, name, config->vtd_count ? " devices=..." : "");
 	for (unsigned int i = 0; i < index; i++)
 		if (vfio->device && config->vfio[i].device &&
-		    !strcmp(vfio->device, config->vfio[i].device))
+		    vfio_same_device(vfio->device, config->vfio[i].device))
 			return config_fail(error,
 					   "--vfio %u: '%.200s' is --vfio %u already; name each "
 					   "device once",

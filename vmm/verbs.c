@@ -4,6 +4,7 @@
  */
 #include "vmm/verbs.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -129,14 +130,16 @@ static int verb_vfio(struct invocation *invocation)
 		int (*run)(const char *device, char *error, size_t size);
 	} actions[] = { { "bind", vfio_bind }, { "unbind", vfio_unbind } };
 	char error[512] = "";
+	int rc;
 
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
 		if (strcmp(invocation->operand, actions[i].name))
 			continue;
-		if (!actions[i].run(invocation->second, error, sizeof(error)))
+		rc = actions[i].run(invocation->second, error, sizeof(error));
+		if (!rc)
 			return NIDUS_EXIT_POWEROFF;
 		fprintf(stderr, "nidus: %s\n", error);
-		return NIDUS_EXIT_FAILURE;
+		return rc == -EINVAL || rc == -ENOENT ? NIDUS_EXIT_USAGE : NIDUS_EXIT_FAILURE;
 	}
 	fprintf(stderr, "nidus: vfio: '%.60s' is neither bind nor unbind\n", invocation->operand);
 	return NIDUS_EXIT_USAGE;

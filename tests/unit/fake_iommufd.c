@@ -836,7 +836,8 @@ static int fake_realpath(void *context, const char *path, char *to, size_t size)
 			continue;
 		at += strlen(device->address);
 		if (!*at) {
-			snprintf(text, sizeof(text), "/sys/devices/pci0000:00/%s", device->address);
+			snprintf(text, sizeof(text), "%s/pci0000:00/%s",
+				 fake->elsewhere ? "/tmp" : "/sys/devices", device->address);
 			return give(to, size, text);
 		}
 		if (!strcmp(at, "/driver"))
@@ -855,10 +856,12 @@ static int fake_find(void *context, const char *path, const char *prefix, char *
 	struct fake_iommufd *fake = context;
 	char text[16];
 
-	expect(fake, !strcmp(prefix, "vfio"), "find: a device file");
 	for (unsigned int i = 0; i < FAKE_DEVICES; i++) {
 		if (!strstr(path, fake->device[i].address))
 			continue;
+		if (strstr(path, "/pci_bus"))
+			return give(to, size, fake->device[i].bridge ? "0000:07" : NULL);
+		expect(fake, !strcmp(prefix, "vfio"), "find: a device file");
 		snprintf(text, sizeof(text), "vfio%u", i);
 		return give(to, size, fake->device[i].no_cdev ? NULL : text);
 	}

@@ -49,7 +49,7 @@ struct fake_attachment {
 
 struct fake_vfio_device {
 	const char *address, *driver, *unit;
-	bool open, bound, no_cdev, no_group, no_reset, taken_back;
+	bool open, bound, no_cdev, no_group, no_reset, taken_back, bridge;
 	unsigned int pasid_bits;
 	uint64_t capabilities, cap, ecap;
 	uint32_t info_type;
@@ -72,6 +72,7 @@ struct fake_iommufd {
 	struct fake_object object[FAKE_OBJECTS]; /* an id is the index plus 1 */
 	bool no_iommufd, no_pasid_api, unsafe_interrupts, group_busy, no_driver,
 		denylisted; /* vfio-pci takes none */
+	bool elsewhere;	    /* names lead out of sysfs */
 	bool dmabuf;	    /* memory of devices can be mapped: each piece is at FAKE_DMABUF */
 	bool token;	    /* devices are opened with a VF token only */
 	int open_error;	    /* of /dev/iommu */

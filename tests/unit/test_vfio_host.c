@@ -735,6 +735,16 @@ static void test_bind_to_vfio_pci(void **state)
 	assert_int_equal(vfio_bind_by(kernel, "06:0d.0", error, size), -EBUSY);
 	assert_non_null(strstr(error, "disable_denylist=1"));
 	assert_string_equal(w->host.device[0].driver, "sdma");
+	w->host.denylisted = false;
+	w->host.device[0].bridge = true;
+	w->host.writes = 0;
+	assert_int_equal(vfio_bind_by(kernel, "06:0d.0", error, size), -EINVAL);
+	assert_int_equal(w->host.writes, 0);
+	w->host.device[0].bridge = false;
+	w->host.elsewhere = true;
+	assert_int_equal(vfio_bind_by(kernel, "/tmp/0000:06:0d.0", error, size), -EINVAL);
+	assert_non_null(strstr(error, "is no PCI device"));
+	w->host.elsewhere = false;
 	assert_int_equal(vfio_bind_by(kernel, "07:00.0", error, size), -ENOENT);
 	assert_int_equal(vfio_bind_by(kernel, "nonsense", error, size), -EINVAL);
 	assert_int_equal(vfio_bind_by(kernel, "06:20.0", error, size), -EINVAL);
