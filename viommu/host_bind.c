@@ -133,12 +133,17 @@ static bool wanted(struct vtd_unit *unit, const struct vtd_host_requester *host,
 	return true;
 }
 
-/* The domain-id does not reach the host. */
+/* Whether the host is to do the same for both. It is not told of domain-ids: see follow(). */
 static bool same(const struct vtd_binding *a, const struct vtd_binding *b)
 {
 	return a->type == b->type && a->fs_root == b->fs_root && a->ss_root == b->ss_root &&
 	       a->fs_width == b->fs_width && a->ss_width == b->ss_width && a->sre == b->sre &&
 	       a->eafe == b->eafe && a->wpe == b->wpe && a->faultable == b->faultable;
+}
+
+static bool has_tables(const struct vtd_binding *what)
+{
+	return what->type != VTD_BIND_PT;
 }
 
 /* --- Binding and unbinding --- */
@@ -213,6 +218,19 @@ static int bind(struct vtd_unit *unit, struct vtd_host_requester *host, uint32_t
 	return rc;
 }
 
+/*
+ * The entry is of another domain from now on, so invalidations that name the old one miss this
+ * binding. In hardware they need not reach it, for what was cached under the old domain-id is not
+ * found under the new one. The host's caches and copies know nothing of our domain-ids and go on:
+ * all of them is out of date, whatever the guest has changed in the tables meanwhile.
+ */
+static void change_domain(struct vtd_unit *unit, struct vtd_host_binding *binding)
+{
+	binding->second_stage |= binding->what.type == VTD_BIND_NESTED;
+	vtd_host_binding_add(binding, 0, UINT64_MAX, false);
+	unit->host.pending = true;
+}
+
 /* Makes the binding of @pasid what @want says, or none if that is NULL. 0, or bind()'s error. */
 static int follow(struct vtd_unit *unit, struct vtd_host_requester *host, uint32_t pasid,
 		  const struct want *want)
@@ -224,6 +242,9 @@ static int follow(struct vtd_unit *unit, struct vtd_host_requester *host, uint32
 			remove_binding(host, binding);
 		return 0;
 	}
+	if (binding && binding->what.did != want->what.did && has_tables(&binding->what) &&
+	    has_tables(&want->what))
+		change_domain(unit, binding);
 	if (!binding || binding->stale || !same(&binding->what, &want->what))
 		return bind(unit, host, pasid, binding, want);
 	binding->what.did = want->what.did;

@@ -370,6 +370,45 @@ static void test_domain_id_of_the_entry_changes(void **state)
 	expect_dma(&w->host, PASID, IOVA, 0x200000);
 }
 
+/*
+ * The guest unmaps a page, gives the entry another domain-id, and then invalidates by the old one,
+ * as the specification has it: when the wait is done the page is gone.
+ */
+static void test_domain_id_changes_before_the_invalidation(void **state)
+{
+	static const enum vtd_pgtt types[] = { VTD_PGTT_FS, VTD_PGTT_SS, VTD_PGTT_NESTED };
+	static const uint32_t pasids[] = { PASID, VTD_NO_PASID };
+	struct world *w = *state;
+	uint64_t second = identity(w);
+	uint16_t did = 1;
+
+	for (unsigned int i = 0; i < 3; i++)
+		for (unsigned int j = 0; j < 2; j++, did += 2) {
+			uint32_t entry = pasids[j] == VTD_NO_PASID ? RID_PASID : pasids[j];
+			uint64_t root = vtd_fixture_page(&w->f);
+			uint64_t ss_root = types[i] == VTD_PGTT_SS ? root : second;
+
+			map(w, root, IOVA, 0x100000, RW);
+			set_entry(w, entry, types[i], did, root, ss_root);
+			entry_changed(w, did, entry);
+			expect_dma(&w->host, pasids[j], IOVA, 0x100000);
+			map(w, root, IOVA, 0, 0);
+			set_entry(w, entry, types[i], did + 1, root, ss_root);
+			w->host.replaces = 0;
+			pasid_cache(w, VTD_PASID_CACHE_PASID, did, entry);
+			if (types[i] == VTD_PGTT_SS)
+				iotlb(w, VTD_IOTLB_DOMAIN, did, 0);
+			else
+				pasid_iotlb_all(w, did, entry);
+			assert_true(vtd_fixture_wait(&w->f));
+			expect_blocked(&w->host, pasids[j], IOVA);
+			assert_int_equal(w->host.replaces, 0);
+			/* Copies of the second stage are out of date, too. */
+			assert_int_equal(w->host.range[0].second_stage,
+					 types[i] == VTD_PGTT_NESTED);
+		}
+}
+
 static void test_unchanged_entries_stay(void **state)
 {
 	struct world *w = *state;
@@ -907,6 +946,14 @@ static void test_legacy(void **state)
 	iotlb(w, VTD_IOTLB_PAGE, 3, IOVA & 0xffffffff);
 	assert_true(vtd_fixture_wait(&w->f));
 	expect_dma(&w->host, VTD_NO_PASID, IOVA & 0xffffffff, 0x200000);
+	/* Another domain-id, and the old one invalidated. */
+	map(w, root, IOVA & 0xffffffff, 0x300000, VTD_SS_R | VTD_SS_W);
+	vtd_fixture_store(&w->f, at + 8,
+			  vtd_put(VTD_AW_48, VTD_CONTEXT1_AW) | vtd_put(4, VTD_CONTEXT1_DID));
+	context_cache(w, VTD_CONTEXT_DEVICE, 3, SOURCE);
+	iotlb(w, VTD_IOTLB_DOMAIN, 3, 0);
+	assert_true(vtd_fixture_wait(&w->f));
+	expect_dma(&w->host, VTD_NO_PASID, IOVA & 0xffffffff, 0x300000);
 }
 
 static void test_invalidation_fails(void **state)
@@ -1130,6 +1177,7 @@ int main(void)
 		TEST(test_translations, setup),
 		TEST(test_one_domain_for_all_pasids, setup),
 		TEST(test_domain_id_of_the_entry_changes, setup),
+		TEST(test_domain_id_changes_before_the_invalidation, setup),
 		TEST(test_unchanged_entries_stay, setup),
 		TEST(test_scopes, setup),
 		TEST(test_function_mask, setup),
