@@ -39,6 +39,7 @@ struct vtd_host_requester {
 	struct vtd_requester *requester;
 	const struct vtd_host_ops *ops; /* constant; ops of vtd_set_host() */
 	void *context;
+	bool failed; /* of what the flush under way has sent, something did */
 	unsigned int count;
 	/*
 	 * VTD_HOST_BINDINGS: those in use, in ascending order of pasid, then the free ones. All are
@@ -51,7 +52,7 @@ struct vtd_host_requester {
 struct vtd_host {
 	pthread_mutex_t lock;	 /* protects bindings of all requesters */
 	unsigned int requesters; /* that have a backend; 0: everything here is a no-op */
-	bool pending;		 /* something was collected */
+	bool pending;		 /* something was collected and not yet done */
 };
 
 int vtd_host_init(struct vtd_unit *unit);
@@ -81,8 +82,8 @@ void vtd_host_collect_devtlb(struct vtd_unit *unit, const struct vtd_requester *
 			     uint32_t pasid, bool all, uint64_t address, uint64_t pages);
 /*
  * Sends what was collected: one call per (requester, PASID), then flush() of each. 0, or the first
- * error; *@source then says of which requester (the guest gets an ITE for it). What failed is not
- * tried again: the guest, being told, repeats it.
+ * error; *@source then says of which requester (the guest gets an ITE for it). What failed stays,
+ * and is sent again by the next call.
  */
 int vtd_host_flush(struct vtd_unit *unit, uint16_t *source);
 

@@ -2,6 +2,10 @@
 /*
  * What is to be invalidated in the host at the guest's next wait, and the sending of it.
  *
+ * What fails stays collected, and the next wait sends it again: no wait completes while the host
+ * may still use what the guest has invalidated. The guest need not repeat it, and cannot where it
+ * was implied by a command.
+ *
  * Ranges are merged: a guest that unmaps page by page costs one call with one range. There are
  * at most VTD_HOST_RANGES for a binding; when merging does not make room, everything goes.
  */
@@ -145,7 +149,7 @@ void vtd_host_collect_devtlb(struct vtd_unit *unit, const struct vtd_requester *
 	pthread_mutex_unlock(&unit->host.lock);
 }
 
-/* One call for all that was collected. 0 or the host's error. */
+/* One call for all that was collected, and that stays. 0 or the host's error. */
 static int send(struct vtd_unit *unit, struct vtd_host_requester *host,
 		struct vtd_host_binding *binding)
 {
@@ -162,8 +166,6 @@ static int send(struct vtd_unit *unit, struct vtd_host_requester *host,
 		return 0;
 	rc = host->ops->invalidate(host->context, binding->pasid,
 				   binding->everything ? &everything : binding->range, count);
-	binding->everything = binding->second_stage = false;
-	binding->count = 0;
 	vtd_count(unit, requester, VTD_COUNT_HOST_INVALIDATES, 1);
 	if (rc)
 		vtd_count(unit, requester, VTD_COUNT_HOST_ERRORS, 1);
@@ -183,7 +185,19 @@ static int send_all(struct vtd_unit *unit, struct vtd_host_requester *host)
 
 		error = error ? error : rc;
 	}
+	host->failed = error;
 	return error;
+}
+
+/* All of it was sent, and has been done. */
+static void forget(struct vtd_host_requester *host)
+{
+	for (unsigned int i = 0; i < host->count; i++) {
+		struct vtd_host_binding *binding = host->binding[i];
+
+		binding->everything = binding->second_stage = false;
+		binding->count = 0;
+	}
 }
 
 /* What the calls have only noted. 0 or the host's error. */
@@ -191,8 +205,11 @@ static int finish(struct vtd_unit *unit, struct vtd_host_requester *host)
 {
 	int rc = host->ops->flush ? host->ops->flush(host->context) : 0;
 
-	if (!rc)
+	if (!rc) {
+		if (!host->failed)
+			forget(host);
 		return 0;
+	}
 	vtd_count(unit, host->requester, VTD_COUNT_HOST_ERRORS, 1);
 	if (vtd_tracing(host->requester))
 		vtd_trace_line(host->requester, "host: flush: %d", rc);
@@ -229,8 +246,8 @@ int vtd_host_flush(struct vtd_unit *unit, uint16_t *source)
 		error = for_all(unit, source, send_all);
 		rc = for_all(unit, error ? &other : source, finish);
 		error = error ? error : rc;
+		unit->host.pending = error;
 	}
-	unit->host.pending = false;
 	pthread_mutex_unlock(&unit->host.lock);
 	return error;
 }

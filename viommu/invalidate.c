@@ -131,14 +131,11 @@ int vtd_invalidate_finish(struct vtd_unit *unit, uint16_t *source)
 
 void vtd_queue_invalidate_all(struct vtd_unit *unit)
 {
-	uint16_t source = 0;
+	uint16_t source;
 
 	vtd_entries_invalidate_all(unit);
 	vtd_invalidate_iotlb(unit, VTD_IOTLB_GLOBAL, 0, 0);
-	if (vtd_invalidate_finish(unit, &source)) {
-		unit->queue.timed_out = true;
-		unit->queue.late = source;
-	}
+	vtd_invalidate_finish(unit, &source);
 }
 
 /* --- By registers --- */

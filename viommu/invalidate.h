@@ -31,11 +31,16 @@ bool vtd_invalidate_pasid_cache(struct vtd_unit *unit, unsigned int granularity,
 
 /*
  * Sends the host what was collected for it, and waits for DMA that may still use what was
- * invalidated. 0, or -errno of the host; *@source then says for which requester.
+ * invalidated. 0, or -errno of the host; *@source then says for which requester, and what failed is
+ * sent again by the next call.
  */
 int vtd_invalidate_finish(struct vtd_unit *unit, uint16_t *source);
 
-/* Everything at once: SRTP with ESRTPS, reset, TE switched. Waits for DMA under way. */
+/*
+ * Everything at once: SRTP with ESRTPS, reset, TE switched. Waits for DMA under way. Commands
+ * cannot fail: what the host does not do now, the next wait sends it again, and says so if that
+ * fails.
+ */
 void vtd_queue_invalidate_all(struct vtd_unit *unit);
 
 /*

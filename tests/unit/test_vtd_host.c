@@ -970,6 +970,104 @@ static void test_invalidation_fails(void **state)
 	assert_int_equal(vtd_requester_counter(w->other.requester, VTD_COUNT_HOST_ERRORS), 1);
 	/* The other device was told all the same. */
 	assert_int_equal(w->host.invalidates, 1);
+	/* Sent again at the next wait, whatever that is for, and by then to who failed alone. */
+	vtd_fixture_write32(&w->f, VTD_FSTS, VTD_FSTS_ITE);
+	w->other.invalidates = 0;
+	assert_true(vtd_fixture_wait(&w->f));
+	assert_int_equal(w->other.invalidates, 1);
+	assert_int_equal(w->other.range[0].address, IOVA);
+	assert_int_equal(w->host.invalidates, 1);
+	assert_true(vtd_fixture_wait(&w->f));
+	assert_int_equal(w->other.invalidates, 1);
+}
+
+/* What only the end of the wait does. */
+static int fail_flush(void *context)
+{
+	unsigned int *failures = context;
+
+	return *failures ? (*failures)--, -EIO : 0;
+}
+
+static int count_invalidate(void *context, uint32_t pasid, const struct vtd_host_invalidation *list,
+			    unsigned int count)
+{
+	unsigned int *counts = context;
+
+	(void)pasid;
+	counts[1] += count == 1 && list[0].pages == 4;
+	return 0;
+}
+
+static int bind_nothing(void *context, uint32_t pasid, const struct vtd_binding *binding)
+{
+	(void)context;
+	(void)pasid;
+	(void)binding;
+	return 0;
+}
+
+static int unbind_nothing(void *context, uint32_t pasid)
+{
+	(void)context;
+	(void)pasid;
+	return 0;
+}
+
+static void test_flush_fails(void **state)
+{
+	static const struct vtd_host_ops ops = { .bind = bind_nothing,
+						 .unbind = unbind_nothing,
+						 .invalidate = count_invalidate,
+						 .flush = fail_flush,
+						 .pasid_bits = 20 };
+	struct world *w = *state;
+	struct vtd_requester *requester = vtd_attach(w->f.unit, 0x30, "third", NULL, NULL);
+	unsigned int counts[2] = { 0, 0 };
+
+	assert_int_equal(vtd_set_host(w->f.unit, requester, &ops, counts), 0);
+	set_context(w, 0x30, w->directory);
+	set_entry(w, PASID, VTD_PGTT_FS, 1, vtd_fixture_page(&w->f), 0);
+	entry_changed(w, 1, PASID);
+	pasid_iotlb(w, 1, PASID, IOVA & ~UINT64_C(0x3fff), 2);
+	counts[0] = 2;
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_false(vtd_fixture_wait(&w->f));
+		assert_int_equal(vtd_get(vtd_fixture_read64(&w->f, VTD_IQERCD), VTD_IQERCD_ITESID),
+				 0x30);
+		vtd_fixture_write32(&w->f, VTD_FSTS, VTD_FSTS_ITE);
+	}
+	assert_true(vtd_fixture_wait(&w->f));
+	assert_true(vtd_fixture_wait(&w->f));
+	assert_int_equal(counts[1], 3);
+}
+
+/* SRTP invalidates by itself: if the host fails to, no wait completes before it has. */
+static void test_implied_invalidation_fails(void **state)
+{
+	struct world *w = *state;
+	uint64_t root[3], table = w->root | vtd_put(VTD_TTM_SCALABLE, VTD_RTADDR_TTM);
+
+	three_entries(w, root);
+	for (unsigned int queues = 0; queues < 2; queues++) {
+		expect_dma(&w->host, PASID, IOVA, 0x100000 << queues);
+		map(w, root[0], IOVA, 0x200000 << queues, RW);
+		w->host.fail_invalidate = (struct fake_host_failure){ 1, -EIO };
+		assert_true(vtd_fixture_set_root(&w->f, table));
+		/* A queue that is set up anew forgets nothing. */
+		if (queues)
+			assert_true(vtd_fixture_queue(&w->f, true));
+		w->host.fail_invalidate = (struct fake_host_failure){ 1, -EIO };
+		assert_false(vtd_fixture_wait(&w->f));
+		expect_dma(&w->host, PASID, IOVA, 0x100000 << queues);
+		vtd_fixture_write32(&w->f, VTD_FSTS, VTD_FSTS_ITE);
+		assert_true(vtd_fixture_wait(&w->f));
+		expect_dma(&w->host, PASID, IOVA, 0x200000 << queues);
+	}
+	/* What the wait makes good is no error. */
+	w->host.fail_invalidate = (struct fake_host_failure){ 1, -EIO };
+	assert_true(vtd_fixture_set_root(&w->f, table));
+	assert_true(vtd_fixture_wait(&w->f));
 }
 
 /* By itself, for the first of several errors. */
@@ -985,8 +1083,12 @@ static void test_first_error(void **state)
 	vtd_host_collect(w->f.unit, true, 0, VTD_NO_PASID, 0, UINT64_MAX, false);
 	assert_int_equal(vtd_host_flush(w->f.unit, &source), -EIO);
 	assert_int_equal(source, SOURCE);
-	/* What failed is the guest's to repeat. */
+	/* What failed is sent again, once. */
+	w->host.invalidates = w->other.invalidates = 0;
 	assert_int_equal(vtd_host_flush(w->f.unit, &source), 0);
+	assert_int_equal(vtd_host_flush(w->f.unit, &source), 0);
+	assert_int_equal(w->host.invalidates, 3);
+	assert_int_equal(w->other.invalidates, 3);
 }
 
 /* With the invalidation dropped, as a test knob can, the device sees the old translation. */
@@ -1200,6 +1302,8 @@ int main(void)
 		TEST(test_requests_without_pasid, setup),
 		TEST(test_legacy, setup_off),
 		TEST(test_invalidation_fails, setup),
+		TEST(test_flush_fails, setup),
+		TEST(test_implied_invalidation_fails, setup),
 		TEST(test_first_error, setup),
 		TEST(test_dropped_invalidation_is_seen, setup),
 		TEST(test_page_requests, setup),
