@@ -75,7 +75,7 @@ struct vfio_device {
 	uint32_t num_regions, num_irqs;
 	bool reset;		 /* VFIO_DEVICE_RESET works */
 	unsigned int pasid_bits; /* that may be given to the guest; 0: no PASID capability */
-	bool pasid_exec, pasid_priv;
+	bool pasid_priv;
 	bool pri;	/* page requests reach us */
 	bool ats;	/* it has a device-TLB that the host may use */
 	bool nested;	/* first-stage tables of the guest may be nested */

@@ -270,8 +270,7 @@ void vfio_device_close(struct vfio_device *device)
 /* --- Attaching --- */
 
 /* Nobody keeps the guest's first stage, nor flags in its second one, if it is shadowed. */
-#define NOT_SHADOWED \
-	(VTD_ECAP_FSTS | VTD_ECAP_NEST | VTD_ECAP_PRS | VTD_ECAP_SRS | VTD_ECAP_ERS | VTD_ECAP_EAFS)
+#define NOT_SHADOWED (VTD_ECAP_FSTS | VTD_ECAP_NEST | VTD_ECAP_PRS | VTD_ECAP_SRS | VTD_ECAP_EAFS)
 
 static void fill_ops(struct vfio_host *host)
 {

@@ -160,7 +160,7 @@ static void find_pasids(struct vfio_host *host, const struct uapi_iommu_hw_info 
 	}
 	host->pasid_api = true;
 	device->pasid_bits = bits < VTD_PASID_BITS ? bits : VTD_PASID_BITS;
-	device->pasid_exec = info->out_capabilities & UAPI_IOMMU_HW_CAP_PCI_PASID_EXEC;
+	/* PCI_PASID_EXEC is of no use: no nested domain lets execute requests through. */
 	device->pasid_priv = info->out_capabilities & UAPI_IOMMU_HW_CAP_PCI_PASID_PRIV;
 	say(device, "; %u bits of PASID", device->pasid_bits);
 }

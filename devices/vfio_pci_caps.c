@@ -298,7 +298,6 @@ static void add_pasid(struct caps *caps)
 	uint32_t capacity = host_pri ? load_le32(caps->host + host_pri + PCI_PRI_MAX_REQ) : 0;
 	struct pci_pasid_features features = {
 		.bits = (unsigned int)min_u64(device->pasid_bits, 20),
-		.execute = device->pasid_exec,
 		.privileged = device->pasid_priv,
 		.ats = device->ats,
 		.pri_capacity = !device->pri ? 0

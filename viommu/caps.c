@@ -9,8 +9,9 @@
 #include <stdio.h>
 
 enum cut {
-	KEEP,	 /* the host has no say: it is our software that does it */
-	HOST_HAS /* not more than the host's; single bits and numbers alike */
+	KEEP,	  /* the host has no say: it is our software that does it */
+	HOST_HAS, /* not more than the host's; single bits and numbers alike */
+	NO_HOST	  /* struct vtd_binding cannot ask for it: kernels have no way to set it */
 };
 
 struct row {
@@ -129,7 +130,7 @@ static const struct row rows[] = {
 	  "nested translation" },
 	{ true, "PRS", VTD_ECAP_PRS, 1, KNOB(pri), NULL, VTD_ECAP_DT | VTD_ECAP_SMTS, HOST_HAS,
 	  "page requests; needed by Linux for SVA without pinning" },
-	{ true, "ERS", VTD_ECAP_ERS, 1, KNOB(execute), NULL, VTD_ECAP_PASID, HOST_HAS, "execute requests" },
+	{ true, "ERS", VTD_ECAP_ERS, 1, KNOB(execute), NULL, VTD_ECAP_PASID, NO_HOST, "execute requests" },
 	{ true, "SRS", VTD_ECAP_SRS, 1, KNOB(supervisor), NULL, VTD_ECAP_PASID, HOST_HAS,
 	  "supervisor requests" },
 	{ true, "NWFS", VTD_ECAP_NWFS, 0, 0, NULL, 0, KEEP, "no use is made of the no-write hint" },
@@ -152,7 +153,7 @@ static const struct row rows[] = {
 	{ true, "RPS", VTD_ECAP_RPS, 1, 0, NULL, VTD_ECAP_SMTS, KEEP, "RID_PASID may be any" },
 	{ true, "PMS", VTD_ECAP_PMS, 0, 0, NULL, 0, KEEP, "no performance monitoring; see nidus stats" },
 	{ true, "ADMS", VTD_ECAP_ADMS, 1, KNOB(abort_dma), NULL, 0, KEEP, "abort-DMA mode of RTADDR" },
-	{ true, "RPRIVS", VTD_ECAP_RPRIVS, 1, KNOB(supervisor), NULL, VTD_ECAP_SMTS, KEEP,
+	{ true, "RPRIVS", VTD_ECAP_RPRIVS, 1, KNOB(supervisor), NULL, VTD_ECAP_SMTS, NO_HOST,
 	  "RID_PRIV: privileged requests without PASID" },
 	/* clang-format on */
 };
@@ -209,6 +210,8 @@ static uint64_t allowed(const struct vtd_requester *requester, const struct row 
 
 	if (!host || row->cut == KEEP)
 		return UINT64_MAX;
+	if (row->cut == NO_HOST)
+		return 0;
 	reg = row->extended ? host->ecap : host->cap;
 	if (reg)
 		most = vtd_get(reg, row->mask);
@@ -287,6 +290,9 @@ static void explain(const struct vtd_unit *unit, const struct row *row, char *to
 		snprintf(to, size, "off by configuration (%s)", row->reason);
 	else if ((unit->ecap & row->needs) != row->needs)
 		snprintf(to, size, "off: needs %s", missing(unit, row));
+	else if (by && row->cut == NO_HOST)
+		snprintf(to, size, "cut: %s is passed through, and kernels grant no %s", by->name,
+			 row->name);
 	else if (by && !value)
 		snprintf(to, size, "cut: the host's unit of %s has no %s", by->name, row->name);
 	else if (by)

@@ -32,7 +32,7 @@ static void test_open(void **state)
 	assert_int_equal(device->backend, VFIO_IOMMUFD);
 	assert_true(device->nested && device->pri && device->ats && device->reset);
 	assert_int_equal(device->pasid_bits, 16);
-	assert_true(device->pasid_priv && !device->pasid_exec);
+	assert_true(device->pasid_priv);
 	assert_string_equal(device->path,
 			    "iommufd, nested in dmar0; 16 bits of PASID; page requests");
 	/* RAM once, one parent for both devices, attached to requests without PASID. */
@@ -45,6 +45,10 @@ static void test_open(void **state)
 			 (uintptr_t)w->f.memory + 0x5000);
 	/* 20 bits that the unit had became 16. */
 	assert_int_equal(vtd_get(vtd_ecap(w->f.unit), VTD_ECAP_PSS), 15);
+	/* The host's unit has these, but its kernel sets nobody's entries so. */
+	assert_true(device->host_ecap & VTD_ECAP_ERS && device->host_ecap & VTD_ECAP_RPRIVS);
+	assert_int_equal(vtd_ecap(w->f.unit) & (VTD_ECAP_ERS | VTD_ECAP_RPRIVS), 0);
+	assert_true(vtd_ecap(w->f.unit) & VTD_ECAP_SRS);
 }
 
 static void no_driver(struct fake_iommufd *host)

@@ -302,19 +302,19 @@ static void test_pasid(void **state)
 	unsigned int pasid, ats, pri;
 
 	f->fake->device.pasid_bits = 16;
-	f->fake->device.pasid_exec = true;
+	f->fake->device.pasid_priv = true;
 	f->fake->device.ats = f->fake->device.pri = true;
 	assert_true(pass(f));
 	pasid = find_ext(f, PCI_EXT_CAP_ID_PASID);
 	ats = find_ext(f, PCI_EXT_CAP_ID_ATS);
 	pri = find_ext(f, PCI_EXT_CAP_ID_PRI);
 	assert_true(pasid && ats && pri);
-	assert_int_equal(get(f, pasid + PCI_PASID_CAP, 2), PCI_PASID_CAP_EXEC | 16 << 8);
+	assert_int_equal(get(f, pasid + PCI_PASID_CAP, 2), PCI_PASID_CAP_PRIV | 16 << 8);
 	assert_true(get(f, CAP_EXPRESS + PCI_EXP_DEVCAP2, 4) & PCI_EXP_DEVCAP2_EE_PREFIX);
 	/* Of the modes, it has one. */
 	put(f, pasid + PCI_PASID_CTRL, 2, 0xffff);
 	assert_int_equal(get(f, pasid + PCI_PASID_CTRL, 2),
-			 PCI_PASID_CTRL_ENABLE | PCI_PASID_CTRL_EXEC);
+			 PCI_PASID_CTRL_ENABLE | PCI_PASID_CTRL_PRIV);
 	/* Off, though the host has it on; on and off is nothing that the device hears of. */
 	assert_int_equal(get(f, ats + PCI_ATS_CTRL, 2), 0);
 	put(f, ats + PCI_ATS_CTRL, 2, PCI_ATS_CTRL_ENABLE);

@@ -365,10 +365,17 @@ static void test_host_cut(void **state)
 	cap = vtd_cap(f.unit);
 	ecap = vtd_ecap(f.unit);
 
-	/* A host that says nothing cuts nothing, but it needs caching mode. */
+	/*
+	 * A host that says nothing cuts what no host can be asked for, and nothing else; but it
+	 * needs caching mode.
+	 */
 	attach_host(0x10, &silent);
+	ecap &= ~(VTD_ECAP_ERS | VTD_ECAP_RPRIVS);
 	assert_int_equal(vtd_cap(f.unit), cap | VTD_CAP_CM);
 	assert_int_equal(vtd_ecap(f.unit), ecap);
+	vtd_explain(f.unit, list, ROWS(list));
+	assert_string_equal(find(list, "ECAP", "ERS")->reason,
+			    "cut: device is passed through, and kernels grant no ERS");
 
 	/* No NEST, no SRS, 16-bit PASIDs, of which the device has 12; a narrow second stage. */
 	weak.ecap =
