@@ -12,7 +12,7 @@ static void set_translation(struct vtd_unit *unit, bool on)
 {
 	__atomic_store_n(&unit->translation, on, __ATOMIC_RELEASE);
 	if (!on)
-		vtd_host_reset(unit);
+		vtd_host_entries_changed(unit);
 	vtd_queue_invalidate_all(unit);
 	if (on)
 		vtd_host_entries_changed(unit);

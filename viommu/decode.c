@@ -14,7 +14,6 @@
 #define SM_CONTEXTS	  128 /* of one of the two tables of a bus */
 #define PASIDDIR_BYTES	  8
 #define PASID_BYTES	  64
-#define PASIDS_PER_TABLE  64
 #define PASIDDIR_MIN_BITS 7 /* a directory has 2^(PDTS + 7) entries */
 
 /* What one kind of entry can be wrong with. */
@@ -148,7 +147,7 @@ static enum vtd_reason decode_context(const struct vtd_unit *unit, const uint64_
 	if (entry->pre && !entry->dte)
 		return VTD_SCT_INVALID;
 	directory->gpa = word[0] & VTD_SM_CONTEXT0_PASIDDIR;
-	directory->pasids = PASIDS_PER_TABLE
+	directory->pasids = VTD_PASIDS_PER_TABLE
 			    << (vtd_get(word[0], VTD_SM_CONTEXT0_PDTS) + PASIDDIR_MIN_BITS);
 	directory->rid_pasid = (uint32_t)vtd_get(word[1], VTD_SM_CONTEXT1_RID_PASID);
 	directory->paside = word[0] & VTD_SM_CONTEXT0_PASIDE;
@@ -181,7 +180,8 @@ static enum vtd_reason read_directory(const struct vtd_unit *unit,
 {
 	uint64_t word;
 
-	if (load(unit, directory->gpa + entry->pasid / PASIDS_PER_TABLE * PASIDDIR_BYTES, &word, 1))
+	if (load(unit, directory->gpa + entry->pasid / VTD_PASIDS_PER_TABLE * PASIDDIR_BYTES, &word,
+		 1))
 		return VTD_SPD_ACCESS;
 	if (word & VTD_PASIDDIR_FPD)
 		entry->fpd = true;
@@ -296,7 +296,7 @@ static enum vtd_reason read_pasid(const struct vtd_unit *unit, const struct dire
 
 	if (reason)
 		return reason;
-	if (load(unit, table + entry->pasid % PASIDS_PER_TABLE * PASID_BYTES, word,
+	if (load(unit, table + entry->pasid % VTD_PASIDS_PER_TABLE * PASID_BYTES, word,
 		 VTD_PASID_WORDS))
 		return VTD_SPT_ACCESS;
 	if (word[0] & VTD_PASID0_FPD)
@@ -372,4 +372,15 @@ enum vtd_reason vtd_entry_read_context(struct vtd_unit *unit, struct vtd_request
 	if (reason || entry->legacy || pasid == VTD_NO_PASID)
 		return reason;
 	return choose_pasid(unit, &directory, pasid, entry);
+}
+
+uint32_t vtd_pasid_directory(const struct vtd_unit *unit, uint16_t source, uint64_t *gpa)
+{
+	struct directory directory = { 0 };
+	struct vtd_entry entry;
+
+	if (read_tables(unit, source, VTD_NO_PASID, &entry, &directory) || !directory.paside)
+		return 0;
+	*gpa = directory.gpa;
+	return directory.pasids;
 }

@@ -251,12 +251,8 @@ void vtd_entries_invalidate_pasid(struct vtd_unit *unit, uint16_t did, uint32_t 
 
 void vtd_entries_invalidate_source(struct vtd_unit *unit, uint16_t source, unsigned int mask)
 {
-	/* FM: that many of the upper bits of the function number do not count. */
-	static const uint16_t ignored[] = { 0, 4, 6, 7 };
-	uint16_t bits = (uint16_t)~ignored[mask & 3];
-
 	for (unsigned int i = 0; i < unit->requester_count; i++)
-		if ((unit->requester[i].source & bits) == (source & bits))
+		if (vtd_source_matches(unit->requester[i].source, source, mask))
 			invalidate(&unit->entries, &unit->entries.generation_source[i]);
 }
 

@@ -86,6 +86,11 @@ enum vtd_reason vtd_entry_read(struct vtd_unit *unit, struct vtd_requester *requ
  */
 enum vtd_reason vtd_entry_read_context(struct vtd_unit *unit, struct vtd_requester *requester,
 				       uint32_t pasid, struct vtd_entry *entry);
+/*
+ * The PASID directory that requests of @source use: its GPA, and how many PASIDs it has room for,
+ * a power of two. 0: they have none, or may not use it.
+ */
+uint32_t vtd_pasid_directory(const struct vtd_unit *unit, uint16_t source, uint64_t *gpa);
 
 /*
  * The number of invalidations of entries so far. A result that comes from an entry must not be

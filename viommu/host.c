@@ -4,7 +4,8 @@
  * entries changed. One binding is host_bind.c; what to invalidate in them is host_collect.c.
  *
  * A binding is found by (requester, PASID), never by domain: Linux gives all its SVA entries one
- * domain-id, and announces a new entry by a domain-id that was not seen with it before.
+ * domain-id, and announces a new entry by a domain-id that was not seen with it before. So what the
+ * guest says of one domain is about all of them.
  */
 #include "viommu/host.h"
 
@@ -73,8 +74,8 @@ static void refresh_all(struct vtd_unit *unit, struct vtd_host_requester *host)
 		vtd_host_scan(unit, host->requester, bits, look_at, &look);
 }
 
-/* The requesters whose source-id, but for the bits of @ignore, is @source. */
-static void refresh_sources(struct vtd_unit *unit, uint16_t source, uint16_t ignore)
+/* Of requesters whose source-id is @source but for @mask, or of @all. */
+static void entries_changed(struct vtd_unit *unit, bool all, uint16_t source, unsigned int mask)
 {
 	if (!unit->host.requesters)
 		return;
@@ -82,7 +83,8 @@ static void refresh_sources(struct vtd_unit *unit, uint16_t source, uint16_t ign
 	for (unsigned int i = 0; i < unit->requester_count; i++) {
 		struct vtd_requester *requester = &unit->requester[i];
 
-		if (!requester->host || (requester->source ^ source) & ~ignore)
+		if (!requester->host ||
+		    !(all || vtd_source_matches(requester->source, source, mask)))
 			continue;
 		refresh_all(unit, requester->host);
 		vtd_host_remove_failed(requester->host);
@@ -90,35 +92,18 @@ static void refresh_sources(struct vtd_unit *unit, uint16_t source, uint16_t ign
 	pthread_mutex_unlock(&unit->host.lock);
 }
 
-void vtd_host_reset(struct vtd_unit *unit)
-{
-	refresh_sources(unit, 0, UINT16_MAX);
-}
-
 void vtd_host_entries_changed(struct vtd_unit *unit)
 {
-	refresh_sources(unit, 0, UINT16_MAX);
-}
-
-/* An entry of the domain may be new, or have been of another one: all are looked at. */
-void vtd_host_domain_entries_changed(struct vtd_unit *unit, uint16_t did)
-{
-	(void)did;
-	refresh_sources(unit, 0, UINT16_MAX);
+	entries_changed(unit, true, 0, 0);
 }
 
 void vtd_host_source_entries_changed(struct vtd_unit *unit, uint16_t source, unsigned int mask)
 {
-	/* FM of 6.5.2.1: how many bits of the function number do not matter, from bit 2 down. */
-	static const uint16_t ignore[] = { 0, 4, 6, 7 };
-
-	refresh_sources(unit, source, ignore[mask & 3]);
+	entries_changed(unit, false, source, mask);
 }
 
-/* The domain-id is of the entry before or after the change: all requesters are looked at. */
-void vtd_host_pasid_entry_changed(struct vtd_unit *unit, uint16_t did, uint32_t pasid)
+void vtd_host_pasid_entry_changed(struct vtd_unit *unit, uint32_t pasid)
 {
-	(void)did;
 	if (!unit->host.requesters)
 		return;
 	pthread_mutex_lock(&unit->host.lock);

@@ -57,17 +57,16 @@ struct vtd_host {
 
 int vtd_host_init(struct vtd_unit *unit);
 void vtd_host_destroy(struct vtd_unit *unit);
-/*
- * After a reset, and when translation was switched off: what has a PASID is unbound, and requests
- * without are pass-through. unit->lock held.
- */
-void vtd_host_reset(struct vtd_unit *unit);
 
-/* After the caches were told; unit->lock held. */
+/*
+ * Bindings become what the tables say now: of all requesters; of those whose source-id matches; of
+ * one PASID of all. After the caches were told. The first also after a reset and when translation
+ * was switched: while it is off, what has a PASID is unbound, and requests without are
+ * pass-through. unit->lock held.
+ */
 void vtd_host_entries_changed(struct vtd_unit *unit);
-void vtd_host_domain_entries_changed(struct vtd_unit *unit, uint16_t did);
 void vtd_host_source_entries_changed(struct vtd_unit *unit, uint16_t source, unsigned int mask);
-void vtd_host_pasid_entry_changed(struct vtd_unit *unit, uint16_t did, uint32_t pasid);
+void vtd_host_pasid_entry_changed(struct vtd_unit *unit, uint32_t pasid);
 /*
  * Collects. @pasid VTD_NO_PASID: every PASID of the domain. @pages UINT64_MAX: all. unit->lock
  * held, as for the next.

@@ -20,7 +20,7 @@ bool vtd_invalidate_context(struct vtd_unit *unit, unsigned int granularity, uin
 		break;
 	case VTD_CONTEXT_DOMAIN:
 		vtd_entries_invalidate_domain(unit, did);
-		vtd_host_domain_entries_changed(unit, did);
+		vtd_host_entries_changed(unit);
 		break;
 	case VTD_CONTEXT_DEVICE:
 		vtd_entries_invalidate_source(unit, source, function_mask);
@@ -39,11 +39,11 @@ bool vtd_invalidate_pasid_cache(struct vtd_unit *unit, unsigned int granularity,
 	switch (granularity) {
 	case VTD_PASID_CACHE_DOMAIN:
 		vtd_entries_invalidate_domain(unit, did);
-		vtd_host_domain_entries_changed(unit, did);
+		vtd_host_entries_changed(unit);
 		break;
 	case VTD_PASID_CACHE_PASID:
 		vtd_entries_invalidate_pasid(unit, did, pasid);
-		vtd_host_pasid_entry_changed(unit, did, pasid);
+		vtd_host_pasid_entry_changed(unit, pasid);
 		break;
 	case VTD_PASID_CACHE_GLOBAL:
 		vtd_entries_invalidate_all(unit);

@@ -16,6 +16,17 @@
 struct vtd_unit;
 
 /*
+ * Whether source-ids @a and @b are the same but for the function bits that @mask, FM of 0 to 3,
+ * says to ignore: that many, from bit 2 down (6.5.2.1).
+ */
+static inline bool vtd_source_matches(uint16_t a, uint16_t b, unsigned int mask)
+{
+	unsigned int ignored = 7 & ~(7u >> mask);
+
+	return !((a ^ b) & ~ignored);
+}
+
+/*
  * Context cache, IOTLB, PASID-based IOTLB, PASID cache (6.5.2.1 to 6.5.2.4). @granularity is an
  * enum vtd_granularity; @word the second word of a descriptor, or IVA. False: the granularity is
  * reserved, or the address mask is larger than CAP.MAMV; nothing was done.

@@ -369,9 +369,10 @@ enum vtd_tt { VTD_TT_UNTRANSLATED = 0, VTD_TT_DEVTLB = 1, VTD_TT_PASS_THROUGH = 
 #define VTD_SM_CONTEXT1_RID_PRIV  VTD_BIT(20)
 
 /* PASID directory entry (9.5). */
-#define VTD_PASIDDIR_P	 VTD_BIT(0)
-#define VTD_PASIDDIR_FPD VTD_BIT(1)
-#define VTD_PASIDDIR_PTR VTD_BITS(63, 12)
+#define VTD_PASIDDIR_P	     VTD_BIT(0)
+#define VTD_PASIDDIR_FPD     VTD_BIT(1)
+#define VTD_PASIDDIR_PTR     VTD_BITS(63, 12)
+#define VTD_PASIDS_PER_TABLE 64 /* of one directory entry */
 
 /* PASID table entry (9.6): eight words. */
 #define VTD_PASID0_P	   VTD_BIT(0)

@@ -166,7 +166,7 @@ void vtd_reset(struct vtd_unit *unit)
 	vtd_prq_reset(unit);
 	vtd_ir_reset(unit);
 	vtd_vcmd_reset(unit);
-	vtd_host_reset(unit);
+	vtd_host_entries_changed(unit);
 	vtd_queue_invalidate_all(unit);
 	pthread_mutex_unlock(&unit->lock);
 }
