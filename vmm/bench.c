@@ -5,11 +5,13 @@
 #include "vmm/bench.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -19,17 +21,25 @@
 #include "vmm/nearest.h"
 #include "vmm/verbs.h"
 
-#define PASSED	   (1u << BENCH_DIRECT | 1u << BENCH_NESTED | 1u << BENCH_SHADOWED)
-#define OF_DEVICE  (PASSED | 1u << BENCH_NATIVE)
-#define SDMA_PERF  "sdma-perf"
-#define MODE_WORDS "native, direct, nested, shadowed, emulated"
+#define PASSED	  (1u << BENCH_DIRECT | 1u << BENCH_NESTED | 1u << BENCH_SHADOWED)
+#define OF_DEVICE (PASSED | 1u << BENCH_NATIVE)
+#define OF_GUESTS (PASSED | 1u << BENCH_EMULATED)
+#define SDMA_PERF "sdma-perf"
+
+/* A file that is written when all is measured. */
+struct output {
+	const char *option, *path; /* NULL: not asked for */
+	FILE *file;
+	bool created;
+	struct stat about;
+};
 
 struct bench {
 	struct invocation *invocation;
 	struct bench_options options;
 	unsigned int modes; /* bits */
 	char native[PATH_MAX];
-	FILE *html, *save;
+	struct output save, html;
 	struct bench_rows rows;
 };
 
@@ -48,13 +58,7 @@ static int parse_mode(const char *name, size_t length, unsigned int *modes,
 		}
 		nearest_offer(&nearest, bench_mode_names[i]);
 	}
-	if (nearest.best)
-		return config_fail(error, "--modes: unknown mode '%s': did you mean %s?", word,
-				   nearest.best);
-	return config_fail(error,
-			   "--modes: unknown mode '%s': must be some of " MODE_WORDS
-			   ", with commas between",
-			   word);
+	return nearest_fail(&nearest, "--modes: unknown mode", error);
 }
 
 int bench_parse_modes(const char *text, unsigned int *modes, struct config_error *error)
@@ -114,16 +118,58 @@ static int check_device(struct bench *bench, struct config_error *error)
 	return 0;
 }
 
-static int open_output(const char *option, const char *path, FILE **file,
-		       struct config_error *error)
+/* What the file has stays until there is something new to write. */
+static int open_output(struct output *output, struct config_error *error)
 {
-	if (!path)
+	int fd;
+
+	if (!output->path)
 		return 0;
-	*file = fopen(path, "we");
-	if (!*file)
-		return config_fail(error, "--%s: cannot write '%.600s': %s", option, path,
-				   strerror(errno));
-	return 0;
+	fd = open(output->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	output->created = fd >= 0;
+	if (fd < 0 && errno == EEXIST)
+		fd = open(output->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd >= 0 && !fstat(fd, &output->about))
+		output->file = fdopen(fd, "w");
+	if (output->file)
+		return 0;
+	config_fail(error, "--%s: cannot write '%.600s': %s", output->option, output->path,
+		    strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -EINVAL;
+}
+
+/* As if it had never been opened. */
+static void drop_output(struct output *output)
+{
+	if (output->file)
+		fclose(output->file);
+	output->file = NULL;
+	if (output->created)
+		unlink(output->path);
+}
+
+/* Devices and pipes may be one for both: /dev/null. */
+static bool is_one_file(const struct stat *a, const struct stat *b)
+{
+	return S_ISREG(a->st_mode) && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static int open_outputs(struct bench *bench, struct config_error *error)
+{
+	bench->save = (struct output){ .option = "save", .path = bench->invocation->save };
+	bench->html = (struct output){ .option = "html", .path = bench->invocation->html };
+	if (!open_output(&bench->save, error) && !open_output(&bench->html, error)) {
+		if (!bench->save.file || !bench->html.file ||
+		    !is_one_file(&bench->save.about, &bench->html.about))
+			return 0;
+		config_fail(error, "--html: '%.600s' is the file of --save: name another",
+			    bench->html.path);
+	}
+	drop_output(&bench->save);
+	drop_output(&bench->html);
+	return -EINVAL;
 }
 
 /* Before anything has started. */
@@ -136,8 +182,11 @@ static int check_all(struct bench *bench, struct config_error *error)
 		return config_fail(error, "--from: what was measured before goes with --json, "
 					  "--save and --html only");
 	if (!invocation->from) {
-		if (check_modes(bench, error) || config_validate(&invocation->config, error) ||
-		    check_device(bench, error))
+		if (check_modes(bench, error))
+			return -EINVAL;
+		if (bench->modes & OF_GUESTS && config_validate(&invocation->config, error))
+			return -EINVAL;
+		if (check_device(bench, error))
 			return -EINVAL;
 		if (invocation->native && access(invocation->native, X_OK))
 			return config_fail(error, "--native: cannot run '%.600s': %s",
@@ -255,18 +304,24 @@ static int read_rows(struct bench *bench, struct config_error *error)
 	return rc;
 }
 
-static bool write_file(FILE *file, const char *name,
+static bool write_file(struct output *output,
 		       void (*write)(const struct bench_rows *rows, FILE *out),
 		       const struct bench_rows *rows)
 {
+	FILE *file = output->file;
 	bool good;
 
 	if (!file)
 		return true;
-	write(rows, file);
-	good = !ferror(file);
+	good = !S_ISREG(output->about.st_mode) || !ftruncate(fileno(file), 0);
+	if (good) {
+		write(rows, file);
+		good = !ferror(file);
+	}
+	output->file = NULL;
 	if (fclose(file) || !good) {
-		fprintf(stderr, "nidus: bench: cannot write '%s': %s\n", name, strerror(errno));
+		fprintf(stderr, "nidus: bench: cannot write '%s': %s\n", output->path,
+			strerror(errno));
 		return false;
 	}
 	return true;
@@ -292,8 +347,7 @@ static int run(struct bench *bench)
 	bool written;
 
 	if (check_all(bench, &error) || (invocation->from && read_rows(bench, &error)) ||
-	    open_output("save", invocation->save, &bench->save, &error) ||
-	    open_output("html", invocation->html, &bench->html, &error)) {
+	    open_outputs(bench, &error)) {
 		fprintf(stderr, "nidus: %s\n", error.text);
 		return NIDUS_EXIT_USAGE;
 	}
@@ -301,8 +355,8 @@ static int run(struct bench *bench)
 		code = measure_all(bench);
 	/* What there is when it was interrupted is not lost. */
 	(invocation->json ? bench_write_json : bench_print_table)(&bench->rows, stdout);
-	written = write_file(bench->save, invocation->save, bench_write_json, &bench->rows);
-	written &= write_file(bench->html, invocation->html, bench_print_html, &bench->rows);
+	written = write_file(&bench->save, bench_write_json, &bench->rows);
+	written &= write_file(&bench->html, bench_print_html, &bench->rows);
 	if (code)
 		return code;
 	return written ? judge(bench) : NIDUS_EXIT_FAILURE;

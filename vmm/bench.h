@@ -144,6 +144,11 @@ struct bench_line {
 };
 /* The next line after *@line, which starts zeroed; false at the end. */
 bool bench_next_line(const struct bench_rows *rows, struct bench_line *line);
+/* What each mode has in that line, or NULL. Returns the one that has a limit, or NULL. */
+const struct bench_row *bench_cells(const struct bench_rows *rows, const struct bench_line *line,
+				    const struct bench_row *cell[BENCH_MODES]);
+/* The value of @cell, or "-" if it is NULL. */
+const char *bench_value(const struct bench_row *cell, char text[BENCH_TEXT]);
 
 /* --- A process that is spoken to: bench_session.c --- */
 
@@ -160,14 +165,17 @@ struct bench_session {
 
 /* Of a clock that only goes on. */
 int64_t bench_now_ms(void);
+/* What it will show then. */
+int64_t bench_deadline(unsigned int seconds);
 /* Starts argv[0]. 0, or a negative errno with nothing left. */
 int session_start(struct bench_session *session, char *const *argv, int signals);
 int session_say(struct bench_session *session, const char *line);
 /*
- * Reads a line, without its end; one that is too long comes in pieces. 0; -EPIPE: it has closed its
- * output; -ETIMEDOUT; -EINTR: a signal came.
+ * Reads a line, without its end; one that is too long comes in pieces. Waits until @deadline, which
+ * is one for all lines of an answer, for who is spoken to may print for ever. 0; -EPIPE: it has
+ * closed its output; -ETIMEDOUT; -EINTR: a signal came.
  */
-int session_hear(struct bench_session *session, char line[BENCH_LINE], unsigned int seconds);
+int session_hear(struct bench_session *session, char line[BENCH_LINE], int64_t deadline);
 /* The last line that it has written to its standard error, or "". */
 const char *session_complaint(const struct bench_session *session, char line[BENCH_LINE]);
 /* Ends it, if it has not ended, with all that it has started, and waits for it. */

@@ -213,11 +213,12 @@ static int fail_start(struct bench_target *target, int rc, struct config_error *
 
 static int wait_ready(struct bench_target *target)
 {
+	int64_t deadline = bench_deadline(BOOT_SECONDS);
 	char line[BENCH_LINE];
 	int rc;
 
 	do
-		rc = session_hear(&target->session, line, BOOT_SECONDS);
+		rc = session_hear(&target->session, line, deadline);
 	while (!rc && strcmp(line, "ready"));
 	return rc;
 }

@@ -247,7 +247,7 @@ static void print_bars(const struct bench_rows *rows, const struct bench_subject
 				"height=\"20\"/>",
 				mode, LEFT, y, length);
 		fprintf(out, "<text x=\"%d\" y=\"%d\">%s</text>\n", LEFT + length + 6, y + 15,
-			row ? bench_number(row->value, text) : "-");
+			bench_value(row, text));
 	}
 	fputs("</svg></figure>\n", out);
 }
@@ -265,19 +265,14 @@ static void print_text(const char *text, FILE *out)
 
 static void print_cells(const struct bench_rows *rows, const struct bench_line *line, FILE *out)
 {
-	const struct bench_row *limited = NULL;
+	const struct bench_row *cell[BENCH_MODES];
+	const struct bench_row *limited = bench_cells(rows, line, cell);
 	char text[BENCH_TEXT];
 
 	fprintf(out, "<tr><td>%s</td><td>%s</td><td>%s</td>", line->subject->title,
 		bench_at(line->subject, line->at, text), bench_unit_names[line->unit]);
-	for (unsigned int mode = 0; mode < BENCH_MODES; mode++) {
-		const struct bench_row *row =
-			bench_find(rows, mode, line->subject, line->unit, line->at);
-
-		fprintf(out, "<td>%s</td>", row ? bench_number(row->value, text) : "-");
-		if (row && row->limit != BENCH_NONE)
-			limited = row;
-	}
+	for (unsigned int mode = 0; mode < BENCH_MODES; mode++)
+		fprintf(out, "<td>%s</td>", bench_value(cell[mode], text));
 	if (limited)
 		fprintf(out, "<td>%s</td><td class=\"%s\">%s</td>",
 			bench_number(limited->limit, text), bench_met(limited) ? "met" : "missed",

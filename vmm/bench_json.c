@@ -54,7 +54,7 @@ static bool take_text(const char **cursor, char *text, size_t size)
 	return true;
 }
 
-/* @least to @most digits, onto *@number. */
+/* One to @most digits, onto *@number. */
 static bool take_digits(const char **cursor, unsigned int most, int64_t *number)
 {
 	unsigned int count = 0;
@@ -235,7 +235,7 @@ static int find_name(const char *const *names, unsigned int count, const char *n
 	return -EINVAL;
 }
 
-/* A whole number from @least to @most. */
+/* A whole number from 1 to @most. */
 static int take_count(const struct json_value *value, unsigned int most, unsigned int *to)
 {
 	if (value->number < 1000 || value->number % 1000 || value->number / 1000 > most)

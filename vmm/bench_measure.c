@@ -142,12 +142,13 @@ static const struct operation {
 /* Says a line and hears what comes of it, up to "done 0": @kept gets the line before. */
 static int command(struct bench_target *target, const char *words, char kept[BENCH_LINE])
 {
+	int64_t deadline = bench_deadline(ANSWER_SECONDS);
 	char line[BENCH_LINE];
 	int rc = session_say(&target->session, words);
 
 	kept[0] = '\0';
 	while (!rc) {
-		rc = session_hear(&target->session, line, ANSWER_SECONDS);
+		rc = session_hear(&target->session, line, deadline);
 		if (!rc && !strncmp(line, "done ", 5))
 			return strcmp(line, "done 0") ? -EIO : 0;
 		if (!rc)
@@ -322,7 +323,7 @@ static int count_operation(struct bench_target *target, struct bench_rows *rows,
 /* A word that the stepping sdma-perf says when it has done a step. */
 static int hear_word(struct bench_target *target, const char *word, char line[BENCH_LINE])
 {
-	int rc = session_hear(&target->session, line, ANSWER_SECONDS);
+	int rc = session_hear(&target->session, line, bench_deadline(ANSWER_SECONDS));
 
 	return rc ? rc : strcmp(line, word) ? -EIO : 0;
 }

@@ -226,3 +226,21 @@ bool bench_next_line(const struct bench_rows *rows, struct bench_line *line)
 	*line = next;
 	return next.subject;
 }
+
+const struct bench_row *bench_cells(const struct bench_rows *rows, const struct bench_line *line,
+				    const struct bench_row *cell[BENCH_MODES])
+{
+	const struct bench_row *limited = NULL;
+
+	for (unsigned int mode = 0; mode < BENCH_MODES; mode++) {
+		cell[mode] = bench_find(rows, mode, line->subject, line->unit, line->at);
+		if (cell[mode] && cell[mode]->limit != BENCH_NONE)
+			limited = cell[mode];
+	}
+	return limited;
+}
+
+const char *bench_value(const struct bench_row *cell, char text[BENCH_TEXT])
+{
+	return cell ? bench_number(cell->value, text) : "-";
+}

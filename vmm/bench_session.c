@@ -118,15 +118,19 @@ int64_t bench_now_ms(void)
 	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
-int session_hear(struct bench_session *session, char line[BENCH_LINE], unsigned int seconds)
+int64_t bench_deadline(unsigned int seconds)
+{
+	return bench_now_ms() + seconds * INT64_C(1000);
+}
+
+int session_hear(struct bench_session *session, char line[BENCH_LINE], int64_t deadline)
 {
 	struct pollfd wait[] = { { .fd = session->from, .events = POLLIN },
 				 { .fd = session->signals, .events = POLLIN } };
-	int64_t end = bench_now_ms() + seconds * INT64_C(1000);
 	ssize_t n;
 
 	while (!take_line(session, line)) {
-		int64_t left = end - bench_now_ms();
+		int64_t left = deadline - bench_now_ms();
 
 		if (left <= 0)
 			return -ETIMEDOUT;

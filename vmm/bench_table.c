@@ -30,21 +30,16 @@ static void print_limit(const struct bench_row *row, FILE *out)
 
 static void print_line(const struct bench_rows *rows, const struct bench_line *line, FILE *out)
 {
-	const struct bench_row *limited = NULL;
+	const struct bench_row *cell[BENCH_MODES];
+	const struct bench_row *limited = bench_cells(rows, line, cell);
 	char title[128], text[BENCH_TEXT];
 
 	snprintf(title, sizeof(title), "%s, %s", line->subject->title,
 		 bench_unit_names[line->unit]);
 	fprintf(out, "%-*s%*s", TITLE, title, AT, bench_at(line->subject, line->at, text));
-	for (unsigned int mode = 0; mode < BENCH_MODES; mode++) {
-		const struct bench_row *row =
-			bench_find(rows, mode, line->subject, line->unit, line->at);
-
+	for (unsigned int mode = 0; mode < BENCH_MODES; mode++)
 		if (bench_has(rows, mode))
-			fprintf(out, "%*s", COLUMN, row ? bench_number(row->value, text) : "-");
-		if (row && row->limit != BENCH_NONE)
-			limited = row;
-	}
+			fprintf(out, "%*s", COLUMN, bench_value(cell[mode], text));
 	print_limit(limited, out);
 	fputc('\n', out);
 }

@@ -16,6 +16,7 @@
 #include "devices/base.h"
 #include "vmm/fdt_sound.h"
 #include "vmm/keys.h"
+#include "vmm/nearest.h"
 
 struct reader {
 	const void *fdt;
@@ -158,14 +159,11 @@ static bool is_structural(const char *property)
 static int fail_property(const struct reader *reader, const char *place, const char *where)
 {
 	char names[512] = "";
-	size_t used = 0;
 
 	for (unsigned int i = 0; i < group_count; i++)
 		for (unsigned int j = 0; j < groups[i].key_count; j++)
-			if (!strcmp(groups[i].node, place) && used < sizeof(names))
-				used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
-							 used ? ", " : "",
-							 groups[i].keys[j].property);
+			if (!strcmp(groups[i].node, place))
+				list_add(names, sizeof(names), "%s", groups[i].keys[j].property);
 	return config_fail(reader->error, "%s: unknown property; valid ones: %s", where, names);
 }
 
@@ -255,16 +253,14 @@ static int fail_node(const struct reader *reader, int node)
 {
 	const char *name = fdt_get_name(reader->fdt, node, NULL);
 	char names[512] = "";
-	size_t used = 0;
 
-	for (unsigned int i = 0; i < group_count && used < sizeof(names); i++) {
+	for (unsigned int i = 0; i < group_count; i++) {
 		const char *text = groups[i].max ? groups[i].compatible : groups[i].node + 1;
 
 		/* Groups of one node stand together. */
 		if (*text && (!i || strcmp(groups[i].node, groups[i - 1].node)))
-			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s%s",
-						 used ? ", " : "",
-						 groups[i].max ? "compatible " : "", text);
+			list_add(names, sizeof(names), "%s%s", groups[i].max ? "compatible " : "",
+				 text);
 	}
 	return config_fail(reader->error, "%s: unknown node '%.60s'; valid ones: %s", reader->path,
 			   name ? name : "?", names);

@@ -4,7 +4,11 @@
  */
 #include "vmm/nearest.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "vmm/config.h"
 
 #define WORD_MAX 32
 
@@ -53,6 +57,7 @@ void nearest_offer(struct nearest *nearest, const char *candidate)
 	size_t clen = strlen(candidate);
 	unsigned int d;
 
+	list_add(nearest->offered, sizeof(nearest->offered), "%s", candidate);
 	if (wlen > WORD_MAX || clen > WORD_MAX)
 		return;
 	d = distance(nearest->word, wlen, candidate, clen);
@@ -60,4 +65,27 @@ void nearest_offer(struct nearest *nearest, const char *candidate)
 		nearest->distance = d;
 		nearest->best = candidate;
 	}
+}
+
+int nearest_fail(const struct nearest *nearest, const char *what, struct config_error *error)
+{
+	if (nearest->best)
+		return config_fail(error, "%s '%.100s': did you mean %s?", what, nearest->word,
+				   nearest->best);
+	return config_fail(error, "%s '%.100s'; valid ones: %s", what, nearest->word,
+			   nearest->offered);
+}
+
+void list_add(char *list, size_t size, const char *format, ...)
+{
+	size_t used = strlen(list);
+	va_list values;
+
+	if (used)
+		used += (size_t)snprintf(list + used, size - used, ", ");
+	if (used >= size)
+		return;
+	va_start(values, format);
+	vsnprintf(list + used, size - used, format, values);
+	va_end(values);
 }

@@ -289,17 +289,6 @@ const struct verb verbs[] = {
 
 const unsigned int verb_count = ARRAY_SIZE(verbs);
 
-static int fail_unknown(const char *name, struct config_error *error)
-{
-	char valid[256] = "";
-	size_t length = 0;
-
-	for (unsigned int i = 0; i < verb_count && length < sizeof(valid); i++)
-		length += (size_t)snprintf(valid + length, sizeof(valid) - length, "%s%s",
-					   i ? ", " : "", verbs[i].name);
-	return config_fail(error, "unknown verb '%.100s'; valid ones: %s", name, valid);
-}
-
 const struct verb *verb_find(const char *name, struct config_error *error)
 {
 	struct nearest nearest;
@@ -310,9 +299,6 @@ const struct verb *verb_find(const char *name, struct config_error *error)
 			return &verbs[i];
 		nearest_offer(&nearest, verbs[i].name);
 	}
-	if (nearest.best)
-		config_fail(error, "unknown verb '%.100s': did you mean %s?", name, nearest.best);
-	else
-		fail_unknown(name, error);
+	nearest_fail(&nearest, "unknown verb", error);
 	return NULL;
 }

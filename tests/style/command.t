@@ -133,6 +133,22 @@ bad "--from: cannot read 'nothing'" bench --from nothing
 bad "is not what \`nidus bench --json\` has written: line 1" bench --from text
 bad "'empty' is empty" bench --from empty
 bad "goes with --json, --save and --html only" bench --from text --quick
+bad "vfio 77:1f.7: no such device" bench 77:1f.7 --modes native
+bad "--modes: unknown mode 'x'; valid ones: native, direct, nested, shadowed, emulated" \
+	bench -k kernel --modes x
+printf '{"format":1,"nidus":"0.1","device":"","host":"7.3","quick":true}\n' >rows
+cp rows kept
+bad "--html: cannot write 'no/where'" bench --from rows --save kept --html no/where
+bad "--html: cannot write 'no/where'" bench --from rows --save new --html no/where
+bad "--html: './kept' is the file of --save" bench --from rows --save kept --html ./kept
+bad "--html: 'new' is the file of --save" bench --from rows --save new --html new
+cmp -s rows kept
+report $? "bench: what is refused leaves the files as they were"
+seq 1000 >>kept
+good 1 "Linux 7.3" bench --from rows --save kept --html /dev/null
+cmp -s rows <(sed 's/"nidus":"[^"]*"/"nidus":"0.1"/' kept)
+report $? "bench: nothing is left of what was in the file"
+good 1 "Linux 7.3" bench --from rows --save /dev/null --html /dev/null
 bad "unknown option '--mods': did you mean --modes?" bench --mods
 
 good 0 "Usage: nidus VERB" --help

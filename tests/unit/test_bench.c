@@ -414,6 +414,26 @@ static void test_order(void **state)
 	assert_false(bench_next_line(&rows, &line));
 }
 
+static void test_cells(void **state)
+{
+	struct bench_line line = { bench_subject("bind"), BENCH_IOCTLS, 0 };
+	const struct bench_row *cell[BENCH_MODES];
+	char text[BENCH_TEXT];
+
+	(void)state;
+	bench_add(&rows, BENCH_NESTED, "bind", BENCH_IOCTLS, 0, 1500);
+	bench_add(&rows, BENCH_SHADOWED, "bind", BENCH_IOCTLS, 0, 3000);
+	assert_ptr_equal(bench_cells(&rows, &line, cell), &rows.row[0]);
+	assert_ptr_equal(cell[BENCH_NESTED], &rows.row[0]);
+	assert_ptr_equal(cell[BENCH_SHADOWED], &rows.row[1]);
+	assert_null(cell[BENCH_NATIVE]);
+	assert_string_equal(bench_value(cell[BENCH_NESTED], text), "1.5");
+	assert_string_equal(bench_value(cell[BENCH_NATIVE], text), "-");
+	line.unit = BENCH_WAITS;
+	assert_null(bench_cells(&rows, &line, cell));
+	assert_null(cell[BENCH_NESTED]);
+}
+
 static void test_table(void **state)
 {
 	char *text;
@@ -488,21 +508,21 @@ static void test_session(void **state)
 		    "read a; printf 'got %s\\r\\n' $a; head -c 3000 /dev/zero | tr '\\0' x; echo; "
 		    "echo one >&2; echo two >&2; echo end; read b",
 		    signals);
-	assert_int_equal(session_hear(&session, line, 0), -ETIMEDOUT);
+	assert_int_equal(session_hear(&session, line, bench_deadline(0)), -ETIMEDOUT);
 	assert_int_equal(session_say(&session, "it"), 0);
-	assert_int_equal(session_hear(&session, line, 60), 0);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), 0);
 	assert_string_equal(line, "got it");
 	/* In pieces. */
-	assert_int_equal(session_hear(&session, line, 60), 0);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), 0);
 	assert_int_equal(strlen(line), BENCH_LINE - 1);
-	assert_int_equal(session_hear(&session, line, 60), 0);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), 0);
 	assert_int_equal(strlen(line), BENCH_LINE - 1);
-	assert_int_equal(session_hear(&session, line, 60), 0);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), 0);
 	assert_int_equal(strlen(line), 3000 - 2 * (BENCH_LINE - 1));
-	assert_int_equal(session_hear(&session, line, 60), 0);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), 0);
 	assert_string_equal(line, "end");
 	raise(SIGUSR1);
-	assert_int_equal(session_hear(&session, line, 60), -EINTR);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), -EINTR);
 	assert_int_equal(read(signals, &info, sizeof(info)), sizeof(info));
 	assert_string_equal(session_complaint(&session, line), "two");
 	session_end(&session);
@@ -520,14 +540,43 @@ static void test_session_ends(void **state)
 
 	(void)state;
 	start_shell(&session, "exec </dev/null; echo bye; exec >/dev/null; sleep 600", signals);
-	assert_int_equal(session_hear(&session, line, 60), 0);
-	assert_int_equal(session_hear(&session, line, 60), -EPIPE);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), 0);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), -EPIPE);
 	assert_int_equal(session_say(&session, "nobody hears"), -EPIPE);
 	assert_string_equal(session_complaint(&session, line), "");
 	session_end(&session);
 	assert_int_equal(session_start(&session, nothing, signals), 0);
-	assert_int_equal(session_hear(&session, line, 60), -EPIPE);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), -EPIPE);
 	session_end(&session);
+	session_end(&session);
+	close(signals);
+}
+
+/* One deadline for all lines: who prints now and then is not listened to for ever. */
+static void test_session_talks(void **state)
+{
+	struct bench_session session;
+	char line[BENCH_LINE];
+	int signals = no_signals(), rc = 0;
+	int64_t began, deadline;
+
+	(void)state;
+	start_shell(&session, "while echo still; do sleep 0.05; done", signals);
+	assert_int_equal(session_hear(&session, line, bench_deadline(60)), 0);
+	began = bench_now_ms();
+	deadline = began + 500;
+	for (unsigned int i = 0; i < 1000 && !rc; i++)
+		rc = session_hear(&session, line, deadline);
+	assert_int_equal(rc, -ETIMEDOUT);
+	assert_in_range(bench_now_ms() - began, 500, 60000);
+	session_end(&session);
+	/* Nor who never stops. */
+	start_shell(&session, "while echo still; do :; done", signals);
+	deadline = bench_deadline(1);
+	do
+		rc = session_hear(&session, line, deadline);
+	while (!rc && bench_now_ms() < deadline + 60000);
+	assert_int_equal(rc, -ETIMEDOUT);
 	session_end(&session);
 	close(signals);
 }
@@ -547,10 +596,12 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_huge),
 		cmocka_unit_test_setup(test_order, clear),
+		cmocka_unit_test_setup(test_cells, clear),
 		cmocka_unit_test_setup(test_table, clear),
 		cmocka_unit_test_setup(test_page, clear),
 		cmocka_unit_test(test_session),
 		cmocka_unit_test(test_session_ends),
+		cmocka_unit_test(test_session_talks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
