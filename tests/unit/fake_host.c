@@ -131,6 +131,13 @@ static int invalidate(void *context, uint32_t pasid, const struct vtd_host_inval
 	return rc;
 }
 
+static int flush(void *context)
+{
+	struct fake_host *host = context;
+
+	return fails(&host->fail_flush);
+}
+
 static int respond(void *context, uint32_t pasid, unsigned int group, unsigned int code)
 {
 	struct fake_host *host = context;
@@ -151,6 +158,7 @@ int fake_host_init(struct fake_host *host, struct vtd_unit *unit, struct vtd_req
 				    .ops = { .bind = bind,
 					     .unbind = unbind,
 					     .invalidate = invalidate,
+					     .flush = flush,
 					     .respond = respond,
 					     .pasid_bits = pasid_bits } };
 	host->domain = calloc(FAKE_HOST_DOMAINS, sizeof(*host->domain));

@@ -45,7 +45,7 @@ struct fake_host {
 	struct vtd_requester *requester;
 	struct vtd_host_ops ops;
 	struct fake_host_domain *domain; /* FAKE_HOST_DOMAINS */
-	struct fake_host_failure fail_bind, fail_unbind, fail_invalidate, fail_respond;
+	struct fake_host_failure fail_bind, fail_unbind, fail_invalidate, fail_flush, fail_respond;
 	unsigned int binds, replaces, unbinds, invalidates, ranges, responses; /* calls */
 	uint32_t last_pasid;					/* of the last invalidate() */
 	struct vtd_host_invalidation range[FAKE_HOST_RECORDED]; /* of the last invalidate() */
