@@ -221,8 +221,8 @@ static int bind(struct vtd_unit *unit, struct vtd_host_requester *host, uint32_t
 /*
  * The entry is of another domain from now on, so invalidations that name the old one miss this
  * binding. In hardware they need not reach it, for what was cached under the old domain-id is not
- * found under the new one. The host's caches and copies know nothing of our domain-ids and go on:
- * all of them is out of date, whatever the guest has changed in the tables meanwhile.
+ * found under the new one. The host's caches and copies do not know our domain-ids and would go on:
+ * all that they hold has to go.
  */
 static void change_domain(struct vtd_unit *unit, struct vtd_host_binding *binding)
 {
