@@ -43,7 +43,11 @@ struct loop_op {
  */
 struct loop *loop_create(unsigned int depth);
 
-/* Frees the loop. No operation may be in flight. */
+/*
+ * Frees the loop. The kernel may have no operation: all have been called back. If there never was a
+ * turn it has none, and what was submitted is dropped without a call: its memory may have gone
+ * before, but after the first of it nothing may be submitted, nor a turn be made.
+ */
 void loop_destroy(struct loop *loop);
 
 /*

@@ -247,7 +247,7 @@ void pci_intx_ended(struct pci_function *fn)
 /* --- Configuration space --- */
 
 /* PCIe 5.0, 6.6.2: the registers return to what they were, and so does the device. */
-void pci_function_level_reset(struct pci_function *fn)
+int pci_function_level_reset(struct pci_function *fn)
 {
 	/* Byte by byte, as in pci_function_write(): others look without the lock. */
 	__atomic_store_n(&fn->config[PCI_COMMAND], 0, __ATOMIC_RELAXED);
@@ -257,8 +257,7 @@ void pci_function_level_reset(struct pci_function *fn)
 	pci_update_bars(fn);
 	pci_msix_reset(fn);
 	pci_set_intx(fn, false);
-	if (fn->ops->reset)
-		fn->ops->reset(fn);
+	return fn->ops->reset ? fn->ops->reset(fn) : 0;
 }
 
 uint32_t pci_function_read(struct pci_function *fn, unsigned int offset, unsigned int size)
@@ -281,6 +280,16 @@ uint32_t pci_function_read(struct pci_function *fn, unsigned int offset, unsigne
 	return value;
 }
 
+/* The guest asks for a function level reset, and reads nothing back of how it went. */
+static void reset_asked(struct pci_function *fn)
+{
+	int rc = pci_function_level_reset(fn);
+
+	if (rc)
+		log_guest(PCI, "%s: cannot be reset: %s; no bus master until that succeeds",
+			  fn->name, strerror(-rc));
+}
+
 void pci_function_write(struct pci_function *fn, unsigned int offset, unsigned int size,
 			uint32_t value)
 {
@@ -296,7 +305,7 @@ void pci_function_write(struct pci_function *fn, unsigned int offset, unsigned i
 	}
 	if (fn->express && fn->config[devctl + 1] & PCI_EXP_DEVCTL_BCR_FLR >> 8) {
 		fn->config[devctl + 1] &= (uint8_t) ~(PCI_EXP_DEVCTL_BCR_FLR >> 8);
-		pci_function_level_reset(fn);
+		reset_asked(fn);
 	}
 	if (ranges_overlap(offset, size, PCI_COMMAND, 2) ||
 	    ranges_overlap(offset, size, PCI_BASE_ADDRESS_0, PCI_BARS * 4)) {

@@ -9,8 +9,10 @@
  *
  * Locking: configuration accesses of all functions are serialised by the host bridge's lock, which
  * is held when config_written, config_reading, bar_moved and reset are called. bar_access runs
- * without any lock. The locks of MSI-X and of INTx are leaves: raising an interrupt is allowed
- * under any other lock.
+ * without any lock. Inside of the bridge's lock come those of MSI-X, one for each function, then
+ * what msix_opened takes, then INTx's. Under all of them the machine takes its own, of routes, of
+ * its interrupt controller, of what remaps interrupts and of faults. So a device may raise an
+ * interrupt under any lock of its own, unless msix_opened takes that.
  */
 #ifndef NIDUS_DEVICES_PCI_H
 #define NIDUS_DEVICES_PCI_H
@@ -64,8 +66,12 @@ struct pci_ops {
 	 * itself. The MSI-X lock is held. May be NULL.
 	 */
 	void (*msix_opened)(struct pci_function *fn, unsigned int vector, bool open);
-	/* Function level reset: everything but configuration space. May be NULL. */
-	void (*reset)(struct pci_function *fn);
+	/*
+	 * Function level reset: everything but configuration space, which has been reset. 0, or a
+	 * negative errno, and then the function is no bus master until a reset succeeds. May be
+	 * NULL.
+	 */
+	int (*reset)(struct pci_function *fn);
 };
 
 /* MSI-X state of one function; see pci_add_msix(). */
@@ -185,7 +191,7 @@ struct pci_windows {
 struct pci_host {
 	pthread_mutex_t
 		lock; /* protects address, and configuration space and BARs of all functions */
-	pthread_mutex_t intx_lock; /* protects intx_count, intx_level and intx_driven; a leaf */
+	pthread_mutex_t intx_lock; /* protects intx_count, intx_level and intx_driven */
 	struct machine *machine;
 	const struct ram *ram;
 	struct bus *mmio;
@@ -218,9 +224,11 @@ int pci_host_assign(struct pci_host *host);
 
 /*
  * As after pci_host_assign(), for all functions: registers, BARs, interrupts; those with a function
- * level reset have had it, so that no DMA of theirs goes on. Any thread, while no vCPU runs.
+ * level reset have had it, so that no DMA of theirs goes on. 0; or a negative errno after a line
+ * for each function that could not be reset, and then none decodes or is bus master: the machine is
+ * of no use any more. Any thread, while no vCPU runs.
  */
-void pci_host_reset(struct pci_host *host);
+int pci_host_reset(struct pci_host *host);
 
 /* Guest accesses to the configuration space of requester @requester; also what tests and fuzzers
  * drive. */
@@ -239,6 +247,7 @@ void pci_update_intx(struct pci_function *fn);
 void pci_function_write(struct pci_function *fn, unsigned int offset, unsigned int size,
 			uint32_t value);
 uint32_t pci_function_read(struct pci_function *fn, unsigned int offset, unsigned int size);
-void pci_function_level_reset(struct pci_function *fn);
+/* What ops->reset says; the host's lock is held. */
+int pci_function_level_reset(struct pci_function *fn);
 
 #endif

@@ -280,15 +280,35 @@ static void restore_config(struct pci_function *fn)
 	pci_function_write(fn, PCI_COMMAND, 2, load_le16(&fn->power_on[PCI_COMMAND]));
 }
 
-void pci_host_reset(struct pci_host *host)
+/* All of them, whatever fails; 0 or the first error. The host's lock is held. */
+static int reset_functions(struct pci_host *host)
 {
+	int error = 0;
+
+	for (unsigned int devfn = 0; devfn < PCI_FUNCTIONS; devfn++) {
+		struct pci_function *fn = host->function[devfn];
+		int rc = fn ? pci_function_level_reset(fn) : 0;
+
+		if (rc)
+			log_error(PCI,
+				  "%s: cannot be reset: %s; the machine does not restart, for "
+				  "its DMA could go on",
+				  fn->name, strerror(-rc));
+		error = error ? error : rc;
+	}
+	return error;
+}
+
+int pci_host_reset(struct pci_host *host)
+{
+	int rc;
+
 	pthread_mutex_lock(&host->lock);
 	host->address = 0;
-	for (unsigned int devfn = 0; devfn < PCI_FUNCTIONS; devfn++)
-		if (host->function[devfn])
-			pci_function_level_reset(host->function[devfn]);
-	for (unsigned int devfn = 0; devfn < PCI_FUNCTIONS; devfn++)
+	rc = reset_functions(host);
+	for (unsigned int devfn = 0; devfn < PCI_FUNCTIONS && !rc; devfn++)
 		if (host->function[devfn])
 			restore_config(host->function[devfn]);
 	pthread_mutex_unlock(&host->lock);
+	return rc;
 }

@@ -97,7 +97,7 @@ static void config_reading(struct pci_function *fn, unsigned int offset, unsigne
 		sdma_pages_reading(sdma);
 }
 
-static void function_reset(struct pci_function *fn)
+static int function_reset(struct pci_function *fn)
 {
 	struct sdma *sdma = sdma_of(fn);
 
@@ -105,6 +105,7 @@ static void function_reset(struct pci_function *fn)
 	pci_pasid_reset(fn, &sdma->caps);
 	sdma_reset(sdma, true);
 	sdma_unlock(sdma);
+	return 0;
 }
 
 static const struct pci_ops ops = {

@@ -47,13 +47,13 @@ struct vfio_context_options {
 int vfio_context_open(struct vfio_context **context, const struct ram *ram, struct loop *loop,
 		      const struct vfio_context_options *options, char *error, size_t size);
 /*
- * Ends the reading of page requests: its last operation leaves @loop soon (loop_in_flight()). In
- * the loop's thread, or after it. vfio_context_close() is for when it has left.
+ * Ends the reading of page requests: its last operation leaves @loop soon (loop_in_flight()), which
+ * vfio_context_close() is to come after. Loop thread.
  */
 void vfio_context_stop(struct vfio_context *context);
 /*
- * After all devices were closed. NULL is ignored. In the loop's thread, or after or before it;
- * waits for what vfio_context_stop() has not ended.
+ * After all devices were closed. NULL is ignored. When vfio_context_stop() has had its effect, or
+ * where the loop has never turned, and never will (loop_destroy()). Any thread.
  */
 void vfio_context_close(struct vfio_context *context);
 
@@ -172,7 +172,9 @@ int vfio_pci_attach(struct vfio_pci *pci, char *error, size_t size);
 void vfio_pci_quiesce(struct vfio_pci *pci);
 
 struct vfio_pci_counters {
-	uint64_t config_reads, config_writes, bar_exits, interrupts_routed, resets;
+	uint64_t config_reads, config_writes, bar_exits, interrupts_routed;
+	uint64_t resets; /* that the host has done */
+	uint64_t errors; /* those that it has not */
 };
 struct vfio_pci_counters vfio_pci_counters(const struct vfio_pci *pci);
 

@@ -207,13 +207,7 @@ void vfio_faults_close(struct vfio_context *context)
 
 	if (!faults)
 		return;
-	/* A VM that never ran: nobody else has turned the loop. */
-	vfio_faults_stop(context);
-	while (faults->polling && !loop_turn(context->loop, true))
-		;
-	/* A loop that has failed keeps the operation, and so its memory. */
-	if (faults->polling)
-		return;
+	/* If it is still polled, the VM never ran: the loop drops the operation at its end. */
 	context->kernel->close(context->kernel->context, faults->fd);
 	pthread_mutex_destroy(&faults->lock);
 	free(faults->record);

@@ -17,6 +17,10 @@
 #include "devices/log.h"
 #include "devices/vfio_pci.h"
 
+/* How long a reset waits for others in the host, and looks again. */
+#define RESET_MS 1000
+#define RETRY_MS 10
+
 /* --- Accesses to the device's file --- */
 
 bool vfio_region_read(const struct vfio_pci *vfio, const struct vfio_region *region,
@@ -41,31 +45,47 @@ bool vfio_region_write(const struct vfio_pci *vfio, const struct vfio_region *re
 
 /* --- Reset --- */
 
-static void reset_device(struct vfio_pci *vfio)
+/*
+ * The kernel only tries: -EAGAIN says that somebody in the host has the device for a moment, and is
+ * waited for up to @patience milliseconds. 0 or a negative errno.
+ */
+static int reset_device(struct vfio_pci *vfio, unsigned int patience)
 {
 	int rc;
 
-	if (!vfio->device->reset)
-		return;
-	rc = vfio->file->ioctl(vfio->file, vfio->device->fd, VFIO_DEVICE_RESET, NULL);
-	vfio_pci_count(&vfio->counters.resets);
-	if (rc)
-		log_guest(VFIO, "%s: the host cannot reset it: %s", vfio->name, strerror(-rc));
+	for (unsigned int waited = 0;; waited += RETRY_MS) {
+		rc = vfio->file->ioctl(vfio->file, vfio->device->fd, VFIO_DEVICE_RESET, NULL);
+		if (rc != -EAGAIN || waited >= patience)
+			break;
+		vfio->file->sleep(vfio->file, RETRY_MS);
+	}
+	vfio_pci_count(rc ? &vfio->counters.errors : &vfio->counters.resets);
+	/* The kernel's word for: no way to reset it has worked. */
+	return rc == -ENOTTY ? -EIO : rc;
 }
 
-static void function_reset(struct pci_function *fn)
+/*
+ * Bus mastering is turned off, and if the reset fails, the guest cannot turn it on: what the device
+ * was told to do before does not go on in memory that has another use by now.
+ */
+static int function_reset(struct pci_function *fn)
 {
 	struct vfio_pci *vfio = container_of(fn, struct vfio_pci, pci);
+	int rc;
 
 	if (vfio_lost(vfio))
-		return;
+		return 0;
 	vfio_irq_stop(vfio);
 	vfio_config_reset(vfio);
+	/* The guest's is zero: DMA ends here, should the reset not end it. */
+	vfio_config_sync_command(vfio);
 	if (fn->dma.unit)
 		vfio_device_answer_faults(vfio->device);
-	reset_device(vfio);
+	rc = reset_device(vfio, RESET_MS);
+	vfio_config_allow_master(vfio, !rc);
 	vfio_config_sync_command(vfio);
 	vfio_irq_update(vfio);
+	return rc;
 }
 
 /* --- Loss --- */
@@ -74,8 +94,9 @@ static void lose(struct vfio_pci *vfio)
 {
 	struct pci_function *fn = &vfio->pci;
 
-	vfio_irq_stop(vfio);
+	/* First, or a vCPU that opens a vector meanwhile has the host set it up again. */
 	__atomic_store_n(&vfio->lost, true, __ATOMIC_RELEASE);
+	vfio_irq_stop(vfio);
 	store_le16(&fn->config[PCI_COMMAND], 0);
 	pci_update_bars(fn);
 	pci_rom_update(&vfio->rom);
@@ -127,11 +148,17 @@ void vfio_pci_requested(struct vfio_pci *vfio)
 
 void vfio_pci_quiesce(struct vfio_pci *vfio)
 {
+	int rc = 0;
+
 	if (!vfio_lost(vfio)) {
 		vfio_irq_stop(vfio);
 		stop_dma(vfio);
-		reset_device(vfio);
+		/* Not waited for: the kernel resets it once more when its file is closed. */
+		if (vfio->device->reset)
+			rc = reset_device(vfio, 0);
 	}
+	if (rc)
+		log_info(VFIO, "%s: the host has not reset it: %s", vfio->name, strerror(-rc));
 	vfio_irq_unwatch(vfio);
 }
 
@@ -334,5 +361,6 @@ struct vfio_pci_counters vfio_pci_counters(const struct vfio_pci *vfio)
 		.bar_exits = __atomic_load_n(&from->bar_exits, __ATOMIC_RELAXED),
 		.interrupts_routed = __atomic_load_n(&from->interrupts_routed, __ATOMIC_RELAXED),
 		.resets = __atomic_load_n(&from->resets, __ATOMIC_RELAXED),
+		.errors = __atomic_load_n(&from->errors, __ATOMIC_RELAXED),
 	};
 }

@@ -44,6 +44,7 @@ struct vfio_file {
 	/* Maps for reading and writing; NULL if that fails. */
 	void *(*map)(const struct vfio_file *file, int fd, uint64_t size, uint64_t offset);
 	void (*unmap)(const struct vfio_file *file, void *host, uint64_t size);
+	void (*sleep)(const struct vfio_file *file, unsigned int milliseconds);
 	/* Gives @fd back: its number then stands for what @by does. 0 or negative errno. */
 	int (*replace)(const struct vfio_file *file, int fd, int by);
 };
@@ -194,6 +195,8 @@ void vfio_config_written(struct pci_function *fn, unsigned int offset, unsigned 
 void vfio_config_reading(struct pci_function *fn, unsigned int offset, unsigned int size);
 /* The device's command register: decoding as it has BARs, the rest as the guest wants it. */
 void vfio_config_sync_command(struct vfio_pci *vfio);
+/* Whether the guest may make the function a bus master: the bit can be set, or stays zero. */
+void vfio_config_allow_master(struct vfio_pci *vfio, bool allowed);
 /* The emulated registers that pci.c does not know, as after a reset. */
 void vfio_config_reset(struct vfio_pci *vfio);
 /* From now on everything reads as ones. Host bridge's lock held. */

@@ -173,6 +173,13 @@ void vfio_config_sync_command(struct vfio_pci *vfio)
 		log_guest(VFIO, "%s: its command register cannot be written", vfio->name);
 }
 
+void vfio_config_allow_master(struct vfio_pci *vfio, bool allowed)
+{
+	uint8_t *mask = &vfio->pci.writable[PCI_COMMAND];
+
+	*mask = (uint8_t)(allowed ? *mask | PCI_COMMAND_MASTER : *mask & ~PCI_COMMAND_MASTER);
+}
+
 void vfio_config_written(struct pci_function *fn, unsigned int offset, unsigned int size)
 {
 	struct vfio_pci *vfio = container_of(fn, struct vfio_pci, pci);

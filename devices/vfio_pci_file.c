@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "devices/vfio_host_kernel.h"
 #include "devices/vfio_pci.h"
 
 static int file_ioctl(const struct vfio_file *file, int fd, unsigned long request, void *argument)
@@ -50,6 +51,12 @@ static void file_unmap(const struct vfio_file *file, void *host, uint64_t size)
 	munmap(host, size);
 }
 
+static void file_sleep(const struct vfio_file *file, unsigned int milliseconds)
+{
+	(void)file;
+	vfio_kernel.sleep(vfio_kernel.context, milliseconds);
+}
+
 static int file_replace(const struct vfio_file *file, int fd, int by)
 {
 	(void)file;
@@ -62,5 +69,6 @@ const struct vfio_file vfio_kernel_file = {
 	.pwrite = file_pwrite,
 	.map = file_map,
 	.unmap = file_unmap,
+	.sleep = file_sleep,
 	.replace = file_replace,
 };

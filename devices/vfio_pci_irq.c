@@ -142,9 +142,12 @@ void vfio_irq_msix_opened(struct pci_function *fn, unsigned int vector, bool ope
 	struct vfio_irq *irq = &vfio->irq;
 	int rc = 0;
 
-	if (vfio_lost(vfio))
-		return;
 	pthread_mutex_lock(&irq->lock);
+	/* With the lock: what is opened before the loss is stopped by it. */
+	if (vfio_lost(vfio)) {
+		pthread_mutex_unlock(&irq->lock);
+		return;
+	}
 	if (open)
 		rc = open_vector(vfio, vector);
 	else

@@ -169,13 +169,14 @@ static void bar_moved(struct pci_function *fn, unsigned int bar, uint64_t addres
 
 /* --- Configuration space --- */
 
-static void function_reset(struct pci_function *fn)
+static int function_reset(struct pci_function *fn)
 {
 	struct virtio_device *device = device_of(fn);
 
 	pthread_mutex_lock(&device->lock);
 	virtio_request_reset(device);
 	pthread_mutex_unlock(&device->lock);
+	return 0;
 }
 
 /* 4.1.4.9: BAR 0 through configuration space, for what runs before BARs are mapped. */

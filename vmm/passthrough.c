@@ -208,7 +208,7 @@ static void report_one(const struct passed *passed, struct report *report)
 		{ "page_requests", host.faults },
 		{ "page_responses", host.responses },
 		{ "page_auto_responses", host.auto_responses },
-		{ "errors", host.errors },
+		{ "errors", host.errors + pci.errors },
 		{ "maps", host.maps },
 		{ "unmaps", host.unmaps },
 		{ "peer_maps", host.peer_maps },

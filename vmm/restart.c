@@ -82,7 +82,9 @@ static int reset_machine(struct machine *machine)
 		log_error(VMM, "restart: the host did not finish the requests of the devices");
 		return rc;
 	}
-	pci_host_reset(&machine->pci);
+	rc = pci_host_reset(&machine->pci);
+	if (rc)
+		return rc;
 	iommu_reset(machine);
 	ioapic_reset(machine);
 	for (unsigned int i = 0; i < machine->config->cpus && !rc; i++)

@@ -90,14 +90,15 @@ static void serve_io(struct machine *machine)
 {
 	int rc = loop_run(machine->loop);
 
-	if (rc) {
-		log_error(VMM, "the event loop failed: %s", strerror(-rc));
+	if (rc)
 		machine_end(machine, MACHINE_ERROR, 0);
-	}
 	/* The vCPUs are gone: finish what they have left behind. */
 	peripherals_quiesce(machine);
 	while (!rc && loop_in_flight(machine->loop))
 		rc = loop_turn(machine->loop, true);
+	if (rc)
+		log_error(VMM, "the event loop failed: %s", strerror(-rc));
+	machine->io_failed = rc;
 }
 
 static void *io_thread(void *argument)
@@ -226,21 +227,25 @@ static void stop_vcpus(struct machine *machine)
 }
 
 /*
- * Joins the I/O thread, which finishes what is in flight: those requests touch guest memory and
- * disk images, so neither may go away before them. A host that does not answer is not waited for
- * longer than DRAIN_SECONDS; the process ends then without undoing anything.
+ * Joins the I/O thread, which finishes what is in flight: those requests touch guest memory, our
+ * own, and disk images, so none of these may go away before them. A host that does not answer is
+ * not waited for longer than DRAIN_SECONDS, and a loop that has failed not at all; the process ends
+ * then without undoing anything.
  */
 static void stop_io(struct machine *machine)
 {
 	struct timespec deadline;
+	int rc;
 
 	if (!machine->io_started)
 		return;
 	loop_stop(machine->loop);
 	clock_gettime(CLOCK_REALTIME, &deadline);
 	deadline.tv_sec += DRAIN_SECONDS;
-	if (pthread_timedjoin_np(machine->io_thread, NULL, &deadline)) {
+	rc = pthread_timedjoin_np(machine->io_thread, NULL, &deadline);
+	if (rc)
 		log_error(VMM, "requests to the host did not end within %d s", DRAIN_SECONDS);
+	if (rc || machine->io_failed) {
 		terminal_restore();
 		_exit(NIDUS_EXIT_FAILURE);
 	}

@@ -16,7 +16,6 @@
 #include "devices/log.h"
 #include "vmm/vm.h"
 
-#define MSRS	    512
 #define NESTED_SIZE 16384 /* of a vCPU that is not in a nested guest, and more */
 
 /* Time goes on: no reset sets a clock back that all vCPUs share. */
@@ -41,7 +40,7 @@ struct vcpu_state {
 		uint8_t bytes[NESTED_SIZE];
 	} nested;
 	unsigned int msr_count;
-	struct kvm_msr_entry msr[MSRS];
+	struct kvm_msr_entry msr[];
 };
 
 #define PART(get, set, field, required)                                                          \
@@ -81,25 +80,37 @@ static bool msr_call(const struct vcpu *vcpu, unsigned long request, struct kvm_
 	return done;
 }
 
-static int keep_msrs(struct vcpu *vcpu, struct vcpu_state *state)
+/* The numbers of all MSRs that KVM saves, to be freed; or NULL, with errno. */
+static struct kvm_msr_list *list_msrs(const struct machine *machine)
 {
-	struct kvm_msr_list *list = calloc(1, sizeof(*list) + MSRS * sizeof(list->indices[0]));
-	int rc = 0;
+	struct kvm_msr_list head = { 0 }, *list;
+	int error;
 
+	/* There is no room for any, and KVM says how many there are. */
+	if (ioctl(machine->kvm, KVM_GET_MSR_INDEX_LIST, &head) < 0 && errno != E2BIG)
+		return NULL;
+	list = calloc(1, sizeof(*list) + head.nmsrs * sizeof(list->indices[0]));
 	if (!list)
-		return -ENOMEM;
-	list->nmsrs = MSRS;
-	if (ioctl(vcpu->machine->kvm, KVM_GET_MSR_INDEX_LIST, list) < 0)
-		rc = -errno;
-	for (unsigned int i = 0; !rc && i < list->nmsrs; i++) {
+		return NULL;
+	list->nmsrs = head.nmsrs;
+	if (ioctl(machine->kvm, KVM_GET_MSR_INDEX_LIST, list) >= 0)
+		return list;
+	error = errno;
+	free(list);
+	errno = error;
+	return NULL;
+}
+
+/* @state has room for all of @list. */
+static void keep_msrs(struct vcpu *vcpu, struct vcpu_state *state, const struct kvm_msr_list *list)
+{
+	for (unsigned int i = 0; i < list->nmsrs; i++) {
 		struct kvm_msr_entry *entry = &state->msr[state->msr_count];
 
 		*entry = (struct kvm_msr_entry){ .index = list->indices[i] };
 		if (list->indices[i] != MSR_IA32_TSC && msr_call(vcpu, KVM_GET_MSRS, entry))
 			state->msr_count++;
 	}
-	free(list);
-	return rc;
 }
 
 /* Some that can be read cannot be written, not even with what was read. */
@@ -142,19 +153,34 @@ static int restore_parts(struct vcpu *vcpu, const struct part *parts, unsigned i
 	return 0;
 }
 
-int vcpu_keep_state(struct vcpu *vcpu)
+static int keep(struct vcpu *vcpu, const struct kvm_msr_list *list)
 {
 	int rc;
 
-	vcpu->power_on = calloc(1, sizeof(*vcpu->power_on));
+	vcpu->power_on =
+		calloc(1, sizeof(*vcpu->power_on) + list->nmsrs * sizeof(vcpu->power_on->msr[0]));
 	if (!vcpu->power_on)
 		return -ENOMEM;
 	vcpu->power_on->nested.state.size = NESTED_SIZE;
 	rc = keep_parts(vcpu, before_msrs, ARRAY_SIZE(before_msrs));
-	if (!rc)
-		rc = keep_msrs(vcpu, vcpu->power_on);
-	if (!rc)
-		rc = keep_parts(vcpu, after_msrs, ARRAY_SIZE(after_msrs));
+	if (rc)
+		return rc;
+	keep_msrs(vcpu, vcpu->power_on, list);
+	return keep_parts(vcpu, after_msrs, ARRAY_SIZE(after_msrs));
+}
+
+int vcpu_keep_state(struct vcpu *vcpu)
+{
+	struct kvm_msr_list *list = list_msrs(vcpu->machine);
+	int rc = list ? 0 : -errno;
+
+	/* That memory is short is said by who builds the machine. */
+	if (rc && rc != -ENOMEM)
+		log_error(KVM, "vCPU %u: KVM does not list its MSRs: %s", vcpu->index,
+			  strerror(-rc));
+	if (list)
+		rc = keep(vcpu, list);
+	free(list);
 	return rc;
 }
 

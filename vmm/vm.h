@@ -156,6 +156,7 @@ struct machine {
 	const char *traced;	 /* requester that a client watches; control thread only */
 	pthread_t io_thread;
 	bool io_started;
+	bool io_failed; /* requests to the host may be left; the I/O thread's until it is joined */
 	struct start_line start;
 	bool stopping; /* atomic: vCPU threads leave their loop */
 	struct restart restart;

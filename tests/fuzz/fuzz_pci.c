@@ -29,9 +29,10 @@ static void bar_access(struct pci_function *fn, unsigned int bar, struct bus_acc
 		pci_set_intx(fn, access->value & 1);
 }
 
-static void reset(struct pci_function *fn)
+static int reset(struct pci_function *fn)
 {
 	(void)fn;
+	return 0;
 }
 
 static const struct pci_ops ops = { .bar_access = bar_access, .reset = reset };

@@ -80,6 +80,8 @@ static int trigger(struct fake_vfio *fake, const struct vfio_irq_set *set)
 		if (set->count)
 			return -EINVAL;
 		turn_off(irq);
+		if (fake->slow)
+			usleep(20000);
 		return 0;
 	}
 	if (other_enabled(fake, set->index) || set->start + set->count > irq->count ||
@@ -113,6 +115,17 @@ static int set_irqs(struct fake_vfio *fake, const struct vfio_irq_set *set)
 	return 0;
 }
 
+static int reset(struct fake_vfio *fake)
+{
+	fake->command_at_reset = load_le16(&fake->config[PCI_COMMAND]);
+	if (fake->fail_resets) {
+		fake->fail_resets--;
+		return fake->reset_error;
+	}
+	fake->resets++;
+	return 0;
+}
+
 static int fake_ioctl(const struct vfio_file *file, int fd, unsigned long request, void *argument)
 {
 	struct fake_vfio *fake = fake_of(file);
@@ -129,8 +142,7 @@ static int fake_ioctl(const struct vfio_file *file, int fd, unsigned long reques
 	case VFIO_DEVICE_SET_IRQS:
 		return set_irqs(fake, argument);
 	case VFIO_DEVICE_RESET:
-		fake->resets++;
-		return 0;
+		return reset(fake);
 	default:
 		return -ENOTTY;
 	}
@@ -197,6 +209,11 @@ static void fake_unmap(const struct vfio_file *file, void *host, uint64_t size)
 	(void)host;
 	(void)size;
 	fake_of(file)->unmaps++;
+}
+
+static void fake_sleep(const struct vfio_file *file, unsigned int milliseconds)
+{
+	fake_of(file)->slept += milliseconds;
 }
 
 static int fake_replace(const struct vfio_file *file, int fd, int by)
@@ -266,8 +283,8 @@ struct fake_vfio *fake_vfio_create(void)
 
 	if (!fake)
 		abort();
-	fake->file = (struct vfio_file){ fake_ioctl, fake_pread, fake_pwrite,
-					 fake_map,   fake_unmap, fake_replace };
+	fake->file = (struct vfio_file){ fake_ioctl, fake_pread, fake_pwrite, fake_map,
+					 fake_unmap, fake_sleep, fake_replace };
 	fake->device = (struct vfio_device){ .fd = FAKE_VFIO_FD,
 					     .name = "0000:06:0d.0",
 					     .num_regions = VFIO_PCI_NUM_REGIONS,

@@ -38,11 +38,16 @@ struct fake_vfio {
 		unsigned int unmasked;
 	} irq[VFIO_PCI_NUM_IRQS];
 	unsigned int resets, reads, writes, maps, unmaps;
+	unsigned int slept; /* ms */
+	uint16_t command_at_reset;
 	int replaced_by; /* -1: it was not */
 	/* Of the last write to configuration space. */
 	unsigned int written_at, written_size;
 	/* What shall go wrong. */
 	bool no_map, no_config, no_irqs;
+	bool slow;		  /* it takes a while until interrupts are off */
+	unsigned int fail_resets; /* from now on */
+	int reset_error;
 };
 
 /*

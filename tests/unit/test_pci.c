@@ -24,6 +24,7 @@
 struct device {
 	struct pci_function fn;
 	unsigned int resets, moves;
+	int reset_error;
 	uint64_t moved_to;
 	struct bus_access last;
 };
@@ -48,9 +49,10 @@ static void bar_moved(struct pci_function *fn, unsigned int bar, uint64_t addres
 	device_of(fn)->moved_to = address;
 }
 
-static void reset(struct pci_function *fn)
+static int reset(struct pci_function *fn)
 {
 	device_of(fn)->resets++;
+	return device_of(fn)->reset_error;
 }
 
 static const struct pci_ops ops = { .bar_access = bar_access,
@@ -341,7 +343,7 @@ static void test_host_reset(void **state)
 
 	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
 		before[i] = (uint8_t)config(f, i, 1);
-	pci_host_reset(&f->machine->host);
+	assert_int_equal(pci_host_reset(&f->machine->host), 0);
 	assert_int_equal(f->device.resets, 1);
 	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
 		assert_int_equal(config(f, i, 1), before[i]);
@@ -353,7 +355,7 @@ static void test_host_reset(void **state)
 	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
 		if (i != f->express + PCI_EXP_DEVCTL + 1)
 			set_config(f, i, 1, 0x5a);
-	pci_host_reset(&f->machine->host);
+	assert_int_equal(pci_host_reset(&f->machine->host), 0);
 	assert_int_equal(f->device.resets, 2);
 	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
 		if (config(f, i, 1) != before[i])
@@ -364,6 +366,20 @@ static void test_host_reset(void **state)
 	enable_msix(f, PCI_MSIX_FLAGS_ENABLE);
 	pci_msix_raise(&f->device.fn, 0);
 	assert_int_equal(sent(f, 0x40), 0);
+}
+
+/* A device that is not reset gets nothing back, and nobody else does. */
+static void test_host_reset_fails(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.reset_error = -ENOTTY;
+	assert_int_equal(pci_host_reset(&f->machine->host), -ENOTTY);
+	assert_int_equal(config(f, PCI_COMMAND, 2), 0);
+	assert_int_equal(f->device.fn.bar[BAR_DEVICE].address, PCI_BAR_UNMAPPED);
+	f->device.reset_error = 0;
+	assert_int_equal(pci_host_reset(&f->machine->host), 0);
+	assert_true(pci_bus_master(&f->device.fn));
 }
 
 static void test_intx(void **state)
@@ -434,6 +450,7 @@ int main(void)
 		TEST(test_msix_odd_accesses),
 		TEST(test_reset),
 		TEST(test_host_reset),
+		TEST(test_host_reset_fails),
 		TEST(test_intx),
 		TEST(test_intx_shared),
 		TEST(test_capability_list),

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -820,7 +821,7 @@ static void test_machine_reset(void **state)
 	put(f, pasid + PCI_PASID_CTRL, 2, PCI_PASID_CTRL_ENABLE);
 	write_entry(f, 0, 0x40, false);
 	set_msix(f, true);
-	pci_host_reset(&f->machine->host);
+	assert_int_equal(pci_host_reset(&f->machine->host), 0);
 	assert_int_equal(f->fake->resets, 1);
 	assert_false(irq_of(f, VFIO_PCI_MSIX_IRQ_INDEX)->enabled);
 	assert_int_equal(get(f, pasid + PCI_PASID_CTRL, 2), 0);
@@ -830,6 +831,85 @@ static void test_machine_reset(void **state)
 	/* Ours, for the guest to make use of; the device has forgotten what it was told to do. */
 	assert_int_equal(load_le16(&f->fake->config[PCI_COMMAND]),
 			 PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+#define DECODING (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)
+
+static uint16_t device_command(const struct fixture *f)
+{
+	return load_le16(&f->fake->config[PCI_COMMAND]);
+}
+
+static void fail_resets(struct fixture *f, unsigned int times, int error)
+{
+	f->fake->fail_resets = times;
+	f->fake->reset_error = error;
+}
+
+/* Somebody in the host has the device for a moment, or for good. */
+static void test_reset_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(pass(f));
+	fail_resets(f, 3, -EAGAIN);
+	put(f, CAP_EXPRESS + PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_BCR_FLR);
+	assert_int_equal(f->fake->resets, 1);
+	assert_in_range(f->fake->slept, 3, 1000);
+	assert_int_equal(vfio_pci_counters(f->vfio).resets, 1);
+	assert_int_equal(vfio_pci_counters(f->vfio).errors, 0);
+	f->fake->slept = 0;
+	fail_resets(f, UINT32_MAX, -EAGAIN);
+	put(f, CAP_EXPRESS + PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_BCR_FLR);
+	assert_in_range(f->fake->slept, 500, 2000);
+	assert_int_equal(vfio_pci_counters(f->vfio).resets, 1);
+	assert_int_equal(vfio_pci_counters(f->vfio).errors, 1);
+	/* The end does not wait. */
+	f->fake->slept = 0;
+	vfio_pci_quiesce(f->vfio);
+	assert_int_equal(f->fake->slept, 0);
+	assert_int_equal(device_command(f), 0);
+}
+
+/* What the device was told to do must not go on, whatever the guest does next. */
+static void test_failed_reset(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(pass(f));
+	write_entry(f, 0, 0x40, false);
+	fail_resets(f, 1, -ENOTTY);
+	put(f, CAP_EXPRESS + PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_BCR_FLR);
+	assert_int_equal(f->fake->slept, 0);
+	assert_int_equal(f->fake->command_at_reset, DECODING);
+	assert_int_equal(vfio_pci_counters(f->vfio).errors, 1);
+	assert_int_equal(device_command(f), DECODING);
+	put(f, PCI_COMMAND, 2, DECODING | PCI_COMMAND_MASTER);
+	assert_int_equal(device_command(f), DECODING);
+	assert_int_equal(get(f, PCI_COMMAND, 2), DECODING);
+	set_msix(f, true);
+	assert_int_equal(device_command(f), DECODING);
+	/* Until one succeeds. */
+	put(f, CAP_EXPRESS + PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_BCR_FLR);
+	assert_int_equal(f->fake->resets, 1);
+	assert_int_equal(device_command(f), DECODING);
+	put(f, PCI_COMMAND, 2, DECODING | PCI_COMMAND_MASTER);
+	assert_int_equal(device_command(f), DECODING | PCI_COMMAND_MASTER);
+	assert_int_equal(get(f, PCI_COMMAND, 2), DECODING | PCI_COMMAND_MASTER);
+}
+
+/* A machine that restarts hears of it, and nothing is turned on again. */
+static void test_failed_machine_reset(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(pass(f));
+	fail_resets(f, 1, -ENOTTY);
+	assert_int_equal(pci_host_reset(&f->machine->host), -EIO);
+	assert_int_equal(device_command(f), DECODING);
+	assert_int_equal(f->machine->map_count, 0);
+	assert_int_equal(pci_host_reset(&f->machine->host), 0);
+	assert_int_equal(device_command(f), DECODING | PCI_COMMAND_MASTER);
 }
 
 static void test_no_reset(void **state)
@@ -910,6 +990,44 @@ static void test_request(void **state)
 	poke_lost(f, at);
 	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_REQ_IRQ_INDEX, 0));
 	fake_settle(f->loop);
+}
+
+struct toggler {
+	struct fixture *f;
+	uint64_t control; /* of vector 0 */
+	bool stop;	  /* atomic */
+};
+
+static void *toggle(void *argument)
+{
+	struct toggler *t = argument;
+
+	while (!__atomic_load_n(&t->stop, __ATOMIC_ACQUIRE)) {
+		fake_write(t->f->machine, t->control, 4, PCI_MSIX_ENTRY_CTRL_MASKBIT);
+		fake_write(t->f->machine, t->control, 4, 0);
+	}
+	return NULL;
+}
+
+/* A vCPU that opens a vector while the device is lost: the host must not have it after. */
+static void test_error_while_opening(void **state)
+{
+	struct fixture *f = *state;
+	struct toggler t = { .f = f };
+	pthread_t thread;
+
+	assert_true(pass(f));
+	t.control = bar_address(f, 0) + TABLE + PCI_MSIX_ENTRY_VECTOR_CTRL;
+	write_entry(f, 0, 0x40, false);
+	set_msix(f, true);
+	f->fake->slow = true;
+	assert_int_equal(pthread_create(&thread, NULL, toggle, &t), 0);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_ERR_IRQ_INDEX, 0));
+	fake_settle(f->loop);
+	__atomic_store_n(&t.stop, true, __ATOMIC_RELEASE);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(vfio_lost(f->vfio));
+	assert_false(irq_of(f, VFIO_PCI_MSIX_IRQ_INDEX)->enabled);
 }
 
 /* --- Refusals --- */
@@ -1000,10 +1118,14 @@ int main(void)
 		TEST(no_irqs),
 		TEST(reset),
 		TEST(machine_reset),
+		TEST(reset_waits),
+		TEST(failed_reset),
+		TEST(failed_machine_reset),
 		TEST(no_reset),
 		TEST(end),
 		TEST(error),
 		TEST(request),
+		TEST(error_while_opening),
 		TEST(bridge),
 		TEST(no_config),
 		TEST(bad_bar),

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "devices/vfio_uapi.h"
+#include "tests/unit/fake_machine.h"
+#include "tests/unit/fake_vfio.h"
 #include "tests/unit/vfio_world.h"
 
 /* The page request at @index of the guest's queue: its group, and that it is what was asked. */
@@ -224,6 +226,34 @@ static void test_unreadable_queue(void **state)
 	assert_in_range(world_counters(w).errors, 4, 3 + 30);
 }
 
+/*
+ * A VM that cannot be built, or whose threads cannot be made: devices go with watches and polls in
+ * the loop's list, and nobody turns the loop.
+ */
+static void test_loop_never_turned(void **state)
+{
+	struct world *w = *state;
+	struct machine *machine = fake_machine_create();
+	struct fake_vfio *fake = fake_vfio_create();
+	struct vfio_pci *vfio;
+
+	for (unsigned int i = VFIO_PCI_INTX_IRQ_INDEX; i < VFIO_PCI_NUM_IRQS; i++)
+		fake->irq[i].count = 1;
+	assert_int_equal(world_open_context(w, 0), 0);
+	assert_int_equal(world_open_device(w, 0, VFIO_NESTED_ON), 0);
+	vfio = vfio_pci_create_on(&machine->host, w->loop, "vfio0", &fake->device, &fake->file,
+				  w->error, sizeof(w->error));
+	assert_non_null(vfio);
+	assert_true(w->device[0].pri);
+	assert_int_equal(world_attach(w, 0), 0);
+	/* INTx twice, error, request; and the queue of page requests. */
+	assert_int_equal(loop_in_flight(w->loop), 5);
+	vfio_pci_destroy(vfio);
+	world_start_again(w);
+	fake_vfio_destroy(fake);
+	fake_machine_destroy(machine);
+}
+
 #define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 
 int main(void)
@@ -236,6 +266,7 @@ int main(void)
 		TEST(test_many_page_requests, world_setup),
 		TEST(test_odd_groups, world_setup),
 		TEST(test_unreadable_queue, world_setup),
+		TEST(test_loop_never_turned, world_setup_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

