@@ -19,6 +19,11 @@ struct msi_message {
 	uint32_t data;
 };
 
+static inline bool same_message(const struct msi_message *a, const struct msi_message *b)
+{
+	return a->address == b->address && a->data == b->data;
+}
+
 /* Drives a wired interrupt (IOAPIC input) to @level. Several sources of one line must be merged by
  * the caller. */
 void machine_set_irq(struct machine *machine, unsigned int gsi, bool level);
@@ -35,8 +40,9 @@ void machine_send_msi(struct machine *machine, uint16_t requester, const struct 
 int machine_add_msi_route(struct machine *machine, uint16_t requester, int eventfd);
 
 /*
- * Sets what route @handle sends; NULL disables it: writes to the eventfd are then left uncounted
- * until it is enabled again. Takes effect before it returns. 0 or negative errno.
+ * Sets what route @handle sends; NULL disables it: nobody is to write the eventfd until it is
+ * enabled again. Takes effect before it returns. 0 or negative errno: as if it were blocked, see
+ * below.
  */
 int machine_set_msi_route(struct machine *machine, int handle, const struct msi_message *msi);
 
@@ -48,15 +54,22 @@ int machine_set_msi_route(struct machine *machine, int handle, const struct msi_
 bool machine_msi_route_live(struct machine *machine, int handle);
 
 /*
- * For devices that write eventfds without asking: has @changed called, with @watch, whenever
- * interrupt remapping has made machine_msi_route_live() answer something else for some route.
- * Before the guest's invalidation is complete, so that no message that is blocked is lost unseen.
- * In any thread, with locks of the remapping unit held: what is allowed there is what routes and
- * messages need. @watch stays for the life of the machine. While the VM is built.
+ * False while nobody takes what is written to the eventfd of @handle: it stays in the counter for
+ * whoever reads it. That is so while the route is enabled and not live. A route that is let through
+ * again sends one message for what is in the counter by then. May change at any time; takes no
+ * lock.
+ */
+bool machine_msi_route_assigned(struct machine *machine, int handle);
+
+/*
+ * For devices that write eventfds without asking: has @released called, with @watch, whenever
+ * machine_msi_route_assigned() has become false for some route. In any thread, with locks of a
+ * remapping unit or of a device held: what is allowed there is loop_post(). @watch stays for the
+ * life of the machine. While the VM is built.
  */
 struct machine_route_watch {
 	struct machine_route_watch *next;
-	void (*changed)(struct machine_route_watch *watch);
+	void (*released)(struct machine_route_watch *watch);
 };
 void machine_watch_msi_routes(struct machine *machine, struct machine_route_watch *watch);
 

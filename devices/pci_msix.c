@@ -20,8 +20,11 @@ static bool entry_open(const struct pci_msix *msix, const struct pci_msix_entry 
 	return msix->enabled && !entry->masked;
 }
 
-/* True if the route carries the message. A full counter (EAGAIN) is an interrupt that is pending
- * already. */
+/*
+ * True if the route carries the message. A full counter (EAGAIN) is an interrupt that is pending
+ * already. A route that is blocked between the look and the write leaves the signal in the counter:
+ * it becomes one interrupt too many when the route is let through again.
+ */
 static bool send_by_route(struct pci_function *fn, struct pci_msix_entry *entry)
 {
 	uint64_t one = 1;

@@ -280,7 +280,6 @@ static int build(struct vfio_pci *vfio, struct pci_host *host, char *error, size
 
 	if (!space)
 		return rc;
-	error[0] = '\0';
 	rc = describe(vfio, space, &msix, &at, error, size);
 	if (!rc)
 		rc = pci_host_add(host, &vfio->pci, -1);
@@ -292,11 +291,21 @@ static int build(struct vfio_pci *vfio, struct pci_host *host, char *error, size
 		vfio_bars_map(vfio);
 		vfio_config_sync_command(vfio);
 	}
-	if (rc && !error[0])
-		snprintf(error, size, "vfio %s: cannot be made a device of the guest: %s",
-			 vfio->device->name, strerror(-rc));
 	free(space);
 	return rc;
+}
+
+/* For what nobody has said anything about. */
+static void say_why(const struct vfio_device *device, int rc, char *error, size_t size)
+{
+	if (rc == -EMFILE)
+		snprintf(error, size,
+			 "vfio %s: each of its interrupts takes an open file, and this process may "
+			 "not have that many; raise the limit (ulimit -n)",
+			 device->name);
+	else
+		snprintf(error, size, "vfio %s: cannot be made a device of the guest: %s",
+			 device->name, strerror(-rc));
 }
 
 struct vfio_pci *vfio_pci_create_on(struct pci_host *host, struct loop *loop, const char *name,
@@ -317,9 +326,12 @@ struct vfio_pci *vfio_pci_create_on(struct pci_host *host, struct loop *loop, co
 	vfio->irq.msi_eventfd = vfio->irq.msi_route = -1;
 	pthread_mutex_init(&vfio->irq.lock, NULL);
 	vfio->nothing = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	error[0] = '\0';
 	rc = vfio->nothing < 0 ? -errno : build(vfio, host, error, size);
 	if (!rc)
 		return vfio;
+	if (!error[0])
+		say_why(device, rc, error, size);
 	vfio_pci_destroy(vfio);
 	errno = -rc;
 	return NULL;

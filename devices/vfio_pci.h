@@ -74,16 +74,12 @@ struct vfio_bar {
 /* Which of its interrupts the device is to use. */
 enum vfio_irq_mode { VFIO_IRQ_NONE, VFIO_IRQ_INTX, VFIO_IRQ_MSI, VFIO_IRQ_MSIX };
 
-/* An eventfd of the device that the loop listens to, for a message that no route carries. */
+/* A vector's eventfd, if the loop listens to it: see vfio_pci_hand.c. Loop thread. */
 struct vfio_by_hand {
 	struct loop_watch watch;
 	struct vfio_pci *vfio;
-	unsigned int vector; /* of MSI-X, or VFIO_MSI_VECTOR; irq.lock */
-	bool used;	     /* of a spare: the device has it; irq.lock */
+	unsigned int vector; /* of MSI-X; their number stands for MSI's */
 };
-
-#define VFIO_MSI_VECTOR UINT32_MAX
-#define VFIO_SPARES	8 /* blocked messages of a function whose faults are recorded */
 
 struct vfio_irq {
 	/* Protects what changes while the VM runs; over the locks of INTx and of routes only. */
@@ -97,14 +93,14 @@ struct vfio_irq {
 	uint32_t msix_count;
 	bool error, request; /* the device has these notifications */
 	struct loop_watch intx_watch, eoi_watch, error_watch, request_watch;
-	unsigned int hand_count;
-	struct vfio_by_hand *hand; /* vectors without a route; NULL: all have one */
-	unsigned int spare_count, spare_next;
-	struct vfio_by_hand spare[VFIO_SPARES]; /* for vectors whose messages are blocked */
+	struct vfio_by_hand *hand; /* one for each vector of MSI-X, and one for MSI */
 	struct machine_route_watch route_watch;
+	struct loop_call released_call;
+	bool unwatched; /* nothing is listened to any more; loop thread */
 	int msi_eventfd, msi_route;
-	struct msi_message msi_message; /* of the route */
-	void *buffer;			/* for struct vfio_irq_set with all vectors */
+	bool msi_routed; /* the route is enabled, and sends `msi_message` */
+	struct msi_message msi_message;
+	void *buffer; /* for struct vfio_irq_set with all vectors */
 };
 
 struct vfio_pci {
@@ -241,23 +237,12 @@ void vfio_irq_msix_opened(struct pci_function *fn, unsigned int vector, bool ope
 void vfio_irq_stop(struct vfio_pci *vfio);
 /* And nothing is waited for. Loop thread. */
 void vfio_irq_unwatch(struct vfio_pci *vfio);
-/* Has vector @start of @index signal @eventfd, or nothing (-1). 0 or negative errno. */
-int vfio_irq_set_eventfd(const struct vfio_pci *vfio, uint32_t index, uint32_t start,
-			 int32_t eventfd);
 
-/* --- vfio_pci_hand.c: @vector is one of MSI-X, or VFIO_MSI_VECTOR; irq.lock held --- */
+/* --- vfio_pci_hand.c: as those of vfio_pci_irq.c --- */
 
-/* What the device is to signal for @vector as things stand: its route's eventfd, or a spare. */
-int vfio_hand_eventfd(struct vfio_pci *vfio, unsigned int vector);
-/* The same for one that the device signals already; tells the host if it is another one now. */
-void vfio_hand_revise(struct vfio_pci *vfio, uint32_t index, unsigned int vector);
-/* The device does not signal @vector any more. */
-void vfio_hand_release(struct vfio_pci *vfio, unsigned int vector);
-
-/* As those of vfio_pci_irq.c; without the lock. */
+/* When the vectors have their routes. -EMFILE: some have no eventfd. */
 int vfio_hand_init(struct vfio_pci *vfio);
 void vfio_hand_unwatch(struct vfio_pci *vfio);
-void vfio_hand_destroy(struct vfio_pci *vfio);
 
 /* What the notifications do; vfio_pci.c. Loop thread. */
 void vfio_pci_failed(struct vfio_pci *vfio);

@@ -120,14 +120,38 @@ static bool is_free(const struct caps *caps, unsigned int at, unsigned int size)
 	return true;
 }
 
-/* Where @size bytes go: to @wanted, or else to the first place that is free; 0: nowhere. */
+/* True if the guest loses no register there: the device has capabilities in all of it. */
+static bool was_capability(const struct caps *caps, unsigned int at, unsigned int size)
+{
+	for (unsigned int i = at; i < at + size; i++)
+		if (i >= END || !caps->capability[i])
+			return false;
+	return true;
+}
+
+/* The first free place, of those where the device has capabilities if @moved_only; END: none. */
+static unsigned int find_place(const struct caps *caps, unsigned int size, bool moved_only)
+{
+	unsigned int at = FIRST;
+
+	while (at < END &&
+	       (!is_free(caps, at, size) || (moved_only && !was_capability(caps, at, size))))
+		at += 4;
+	return at;
+}
+
+/*
+ * Where @size bytes go; 0: nowhere. To @wanted, if they fit; or where capabilities of the device
+ * have made room; or on bytes between them, which drivers may know as registers (VFIO_BETWEEN).
+ */
 static unsigned int place(struct caps *caps, unsigned int wanted, unsigned int size)
 {
 	unsigned int at = wanted;
 
 	if (!at || !is_free(caps, at, size))
-		for (at = FIRST; at < END && !is_free(caps, at, size); at += 4)
-			;
+		at = find_place(caps, size, true);
+	if (at >= END)
+		at = find_place(caps, size, false);
 	if (at >= END) {
 		log_warn(VFIO, "%s: its configuration space has no room for a capability",
 			 caps->vfio->name);

@@ -6,7 +6,8 @@
  * the vector's message when the device signals it: no exit, no thread of ours. Interrupt remapping
  * is in the route. A vector that is masked is taken from the host, which masks it in the device:
  * what is pending stays in the device's own pending bits, and comes when it is let through again. A
- * message that no route carries, or that remapping blocks, is sent by hand: vfio_pci_hand.c.
+ * message that no route carries, or that remapping blocks, is sent by hand: vfio_pci_hand.c. The
+ * host does not know of that: the vector has one eventfd for life.
  *
  * MSI: the same with one vector, which cannot be masked.
  *
@@ -45,13 +46,16 @@ static struct vfio_pci *vfio_of(struct pci_function *fn)
 
 /* --- To the host --- */
 
+/* A positive answer is how many vectors the host could have set up, had it been asked for fewer. */
 static int set_irqs(const struct vfio_pci *vfio, void *set)
 {
-	return vfio->file->ioctl(vfio->file, vfio->device->fd, VFIO_DEVICE_SET_IRQS, set);
+	int rc = vfio->file->ioctl(vfio->file, vfio->device->fd, VFIO_DEVICE_SET_IRQS, set);
+
+	return rc > 0 ? -ENOSPC : rc;
 }
 
-int vfio_irq_set_eventfd(const struct vfio_pci *vfio, uint32_t index, uint32_t start,
-			 int32_t eventfd)
+/* Has vector @start of @index signal @eventfd, or nothing. 0 or negative errno. */
+static int set_eventfd(const struct vfio_pci *vfio, uint32_t index, uint32_t start, int32_t eventfd)
 {
 	union {
 		struct vfio_irq_set set;
@@ -93,7 +97,7 @@ static void leave_mode(struct vfio_pci *vfio)
 		pci_set_intx(&vfio->pci, false);
 	if (irq->mode == VFIO_IRQ_MSI && irq->msi_route >= 0)
 		machine_set_msi_route(vfio->pci.host->machine, irq->msi_route, NULL);
-	vfio_hand_release(vfio, VFIO_MSI_VECTOR);
+	irq->msi_routed = false;
 	irq->enabled = false;
 	irq->mode = VFIO_IRQ_NONE;
 }
@@ -114,7 +118,7 @@ static int set_all_vectors(struct vfio_pci *vfio)
 		.count = msix->vectors,
 	};
 	for (unsigned int i = 0; i < msix->vectors; i++)
-		eventfd[i] = msix->entry[i].open ? vfio_hand_eventfd(vfio, i) : NO_EVENTFD;
+		eventfd[i] = msix->entry[i].open ? msix->entry[i].eventfd : NO_EVENTFD;
 	return set_irqs(vfio, set);
 }
 
@@ -130,8 +134,8 @@ static int open_vector(struct vfio_pci *vfio, unsigned int vector)
 	if (irq->all_vectors && !irq->enabled)
 		rc = set_all_vectors(vfio);
 	else
-		rc = vfio_irq_set_eventfd(vfio, VFIO_PCI_MSIX_IRQ_INDEX, vector,
-					  vfio_hand_eventfd(vfio, vector));
+		rc = set_eventfd(vfio, VFIO_PCI_MSIX_IRQ_INDEX, vector,
+				 vfio->pci.msix.entry[vector].eventfd);
 	irq->enabled |= !rc;
 	return rc;
 }
@@ -150,10 +154,8 @@ void vfio_irq_msix_opened(struct pci_function *fn, unsigned int vector, bool ope
 	}
 	if (open)
 		rc = open_vector(vfio, vector);
-	else
-		vfio_hand_release(vfio, vector);
-	if (!open && irq->mode == VFIO_IRQ_MSIX && irq->enabled)
-		rc = vfio_irq_set_eventfd(vfio, VFIO_PCI_MSIX_IRQ_INDEX, vector, NO_EVENTFD);
+	else if (irq->mode == VFIO_IRQ_MSIX && irq->enabled)
+		rc = set_eventfd(vfio, VFIO_PCI_MSIX_IRQ_INDEX, vector, NO_EVENTFD);
 	pthread_mutex_unlock(&irq->lock);
 	if (rc)
 		say_failed(vfio, VFIO_IRQ_MSIX, rc);
@@ -163,29 +165,27 @@ void vfio_irq_msix_opened(struct pci_function *fn, unsigned int vector, bool ope
 
 /* --- MSI --- */
 
-static bool same_message(const struct msi_message *a, const struct msi_message *b)
+/* A route that is refused leaves the message to the loop, and is asked for again. irq.lock held. */
+static void update_msi_route(struct vfio_pci *vfio, const struct msi_message *message)
 {
-	return a->address == b->address && a->data == b->data;
+	struct vfio_irq *irq = &vfio->irq;
+
+	if (irq->msi_route < 0 || (irq->msi_routed && same_message(message, &irq->msi_message)))
+		return;
+	irq->msi_message = *message;
+	irq->msi_routed = !machine_set_msi_route(vfio->pci.host->machine, irq->msi_route, message);
 }
 
 /* The host bridge's lock keeps the message what it is. irq.lock held. */
 static int update_msi(struct vfio_pci *vfio)
 {
 	struct vfio_irq *irq = &vfio->irq;
-	const struct msi_message *message = &vfio->msi.message;
-	int rc = 0;
+	int rc;
 
-	if (irq->msi_route >= 0 && (!irq->enabled || !same_message(message, &irq->msi_message)))
-		rc = machine_set_msi_route(vfio->pci.host->machine, irq->msi_route, message);
-	irq->msi_message = *message;
-	if (rc)
-		return rc;
-	if (irq->enabled) {
-		vfio_hand_revise(vfio, VFIO_PCI_MSI_IRQ_INDEX, VFIO_MSI_VECTOR);
+	update_msi_route(vfio, &vfio->msi.message);
+	if (irq->enabled)
 		return 0;
-	}
-	rc = vfio_irq_set_eventfd(vfio, VFIO_PCI_MSI_IRQ_INDEX, 0,
-				  vfio_hand_eventfd(vfio, VFIO_MSI_VECTOR));
+	rc = set_eventfd(vfio, VFIO_PCI_MSI_IRQ_INDEX, 0, irq->msi_eventfd);
 	irq->enabled = !rc;
 	if (!rc)
 		vfio_pci_count(&vfio->counters.interrupts_routed);
@@ -206,7 +206,7 @@ static int enable_intx(struct vfio_pci *vfio)
 		rc = machine_watch_eoi(vfio->pci.host->machine, vfio->pci.gsi, irq->eoi_watch.fd);
 	irq->intx_watched |= !rc;
 	if (!rc)
-		rc = vfio_irq_set_eventfd(vfio, VFIO_PCI_INTX_IRQ_INDEX, 0, irq->intx_watch.fd);
+		rc = set_eventfd(vfio, VFIO_PCI_INTX_IRQ_INDEX, 0, irq->intx_watch.fd);
 	irq->enabled = !rc;
 	return rc;
 }
@@ -347,7 +347,7 @@ static int notify(struct vfio_pci *vfio, uint32_t index, struct loop_watch *watc
 {
 	int rc = new_watch(vfio, watch, fired);
 
-	return rc ? rc : vfio_irq_set_eventfd(vfio, index, 0, watch->fd);
+	return rc ? rc : set_eventfd(vfio, index, 0, watch->fd);
 }
 
 static int init_msi(struct vfio_pci *vfio)
@@ -416,7 +416,7 @@ void vfio_irq_destroy(struct vfio_pci *vfio)
 			close(list[i]->fd);
 	if (irq->msi_eventfd >= 0)
 		close(irq->msi_eventfd);
-	vfio_hand_destroy(vfio);
+	free(irq->hand);
 	free(irq->buffer);
 	pthread_mutex_destroy(&irq->lock);
 }

@@ -52,21 +52,62 @@ static int signal_message(struct machine *machine, const struct msi_message *mes
 	return ioctl(machine->vm, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
 }
 
-/* --- Routes --- */
+/* --- Eventfds of routes --- */
 
-static bool same_message(const struct msi_message *a, const struct msi_message *b)
+static int set_irqfd(const struct machine *machine, unsigned int gsi, int eventfd, uint32_t flags)
 {
-	return a->address == b->address && a->data == b->data;
+	struct kvm_irqfd irqfd = { .fd = (uint32_t)eventfd, .gsi = gsi, .flags = flags };
+
+	return ioctl(machine->vm, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
 }
+
+/* KVM leaves signals in the eventfd from now on; none is under way when it returns. Lock held. */
+static void release_eventfd(struct machine *machine, unsigned int gsi)
+{
+	struct irq_route *route = &machine->routes.route[gsi];
+	int rc;
+
+	if (!route->assigned)
+		return;
+	rc = set_irqfd(machine, gsi, route->eventfd, KVM_IRQFD_FLAG_DEASSIGN);
+	if (rc) {
+		log_guest(IRQ, "KVM keeps the eventfd of GSI %u: %s", gsi, strerror(-rc));
+		return;
+	}
+	__atomic_store_n(&route->assigned, false, __ATOMIC_RELEASE);
+	machine->routes.released = true;
+}
+
+/* KVM takes signals again, and sends a message for those that it finds. If it refuses, the route is
+ * not live, and whoever listens to the eventfd goes on. Lock held. */
+static void assign_eventfd(struct machine *machine, unsigned int gsi)
+{
+	struct irq_route *route = &machine->routes.route[gsi];
+	int rc;
+
+	if (route->assigned || route->eventfd < 0)
+		return;
+	rc = set_irqfd(machine, gsi, route->eventfd, 0);
+	if (rc)
+		log_guest(IRQ, "KVM does not take the eventfd of GSI %u: %s", gsi, strerror(-rc));
+	__atomic_store_n(&route->assigned, !rc, __ATOMIC_RELEASE);
+}
+
+/* --- Routes --- */
 
 static void set_live(struct irq_route *route, bool live)
 {
 	__atomic_store_n(&route->live, live, __ATOMIC_RELEASE);
 }
 
-/* Remaps the route's request. True if KVM is to be told. Lock held. */
-static bool refresh(struct machine *machine, struct irq_route *route)
+/*
+ * Remaps the route's request. True if KVM is to be told. One that is blocked loses its eventfd
+ * before KVM loses the route: what was signalled earlier is sent, and nothing is dropped. One that
+ * is not to send at all keeps it: its device signals nothing. Lock held.
+ */
+static bool refresh(struct machine *machine, unsigned int gsi)
 {
+	struct irq_route *route = &machine->routes.route[gsi];
 	struct irq_route old = *route;
 
 	route->open = route->valid && is_interrupt(&route->request) &&
@@ -74,8 +115,20 @@ static bool refresh(struct machine *machine, struct irq_route *route)
 			     &route->message, false);
 	if (!route->open)
 		set_live(route, false);
+	if (route->valid && !route->open)
+		release_eventfd(machine, gsi);
 	return route->open != old.open ||
 	       (route->open && !same_message(&route->message, &old.message));
+}
+
+/* KVM's table has the route as it is. Lock held. */
+static void settle(struct machine *machine, unsigned int gsi)
+{
+	struct irq_route *route = &machine->routes.route[gsi];
+
+	if (route->open)
+		assign_eventfd(machine, gsi);
+	set_live(route, route->open && (route->assigned || route->eventfd < 0));
 }
 
 /* Hands KVM all open routes: it has no call to change a single one. Lock held. */
@@ -103,8 +156,19 @@ static int publish(struct machine *machine)
 	if (routes->stale)
 		return -errno;
 	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++)
-		set_live(&routes->route[gsi], routes->route[gsi].open);
+		settle(machine, gsi);
 	return 0;
+}
+
+/* Whoever listens to eventfds hears of those that are not KVM's any more. Lets the lock go. */
+static void unlock_and_tell(struct irq_routes *routes)
+{
+	bool released = routes->released;
+
+	routes->released = false;
+	pthread_mutex_unlock(&routes->lock);
+	for (struct machine_route_watch *w = routes->watches; w && released; w = w->next)
+		w->released(w);
 }
 
 int irq_set_route(struct machine *machine, unsigned int gsi, const struct msi_message *request)
@@ -122,14 +186,18 @@ int irq_set_route(struct machine *machine, unsigned int gsi, const struct msi_me
 		route->request = *request;
 	if (gsi > routes->highest)
 		routes->highest = gsi;
-	if (refresh(machine, route) || routes->stale)
+	if (refresh(machine, gsi) || routes->stale)
 		rc = publish(machine);
+	else
+		settle(machine, gsi); /* KVM may have refused the eventfd when it was told */
 	if (rc) {
+		/* Not live, and not signalled, whatever KVM still has. */
 		route->valid = false;
-		refresh(machine, route); /* not live, whatever KVM still has */
+		refresh(machine, gsi);
+		release_eventfd(machine, gsi);
 		log_guest(IRQ, "route of GSI %u refused by KVM: %s", gsi, strerror(-rc));
 	}
-	pthread_mutex_unlock(&routes->lock);
+	unlock_and_tell(routes);
 	return rc;
 }
 
@@ -138,48 +206,39 @@ static void suspend_routes(struct machine *machine, const struct vtd_unit *unit)
 {
 	struct irq_routes *routes = &machine->routes;
 
-	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++)
-		if (unit_of(machine, routes->route[gsi].requester) == unit)
-			set_live(&routes->route[gsi], false);
+	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++) {
+		if (unit_of(machine, routes->route[gsi].requester) != unit)
+			continue;
+		set_live(&routes->route[gsi], false);
+		release_eventfd(machine, gsi);
+	}
 }
 
-/* Looks at all routes of @unit. True if KVM is to be told; @turned: some opened or closed. Lock
- * held.
- */
-static bool refresh_unit(struct machine *machine, const struct vtd_unit *unit, bool *turned)
+/* Looks at all routes of @unit. True if KVM is to be told. Lock held. */
+static bool refresh_unit(struct machine *machine, const struct vtd_unit *unit)
 {
 	struct irq_routes *routes = &machine->routes;
 	bool changed = false;
 
-	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++) {
-		struct irq_route *route = &routes->route[gsi];
-		bool open = route->open;
-
-		if (unit_of(machine, route->requester) != unit)
-			continue;
-		changed |= refresh(machine, route);
-		*turned |= route->open != open;
-	}
+	for (unsigned int gsi = 0; gsi <= routes->highest; gsi++)
+		if (unit_of(machine, routes->route[gsi].requester) == unit)
+			changed |= refresh(machine, gsi);
 	return changed;
 }
 
 void irq_remapping_changed(struct machine *machine, struct vtd_unit *unit)
 {
 	struct irq_routes *routes = &machine->routes;
-	bool changed, turned = false;
 	int rc = 0;
 
 	pthread_mutex_lock(&routes->lock);
-	changed = refresh_unit(machine, unit, &turned);
-	if (changed || routes->stale)
+	if (refresh_unit(machine, unit) || routes->stale)
 		rc = publish(machine);
 	if (rc) {
 		suspend_routes(machine, unit);
 		log_guest(IRQ, "remapped routes were refused by KVM: %s", strerror(-rc));
 	}
-	pthread_mutex_unlock(&routes->lock);
-	for (struct machine_route_watch *w = routes->watches; w && (turned || rc); w = w->next)
-		w->changed(w);
+	unlock_and_tell(routes);
 }
 
 void machine_watch_msi_routes(struct machine *machine, struct machine_route_watch *watch)
@@ -191,6 +250,11 @@ void machine_watch_msi_routes(struct machine *machine, struct machine_route_watc
 bool machine_msi_route_live(struct machine *machine, int handle)
 {
 	return __atomic_load_n(&machine->routes.route[handle].live, __ATOMIC_ACQUIRE);
+}
+
+bool machine_msi_route_assigned(struct machine *machine, int handle)
+{
+	return __atomic_load_n(&machine->routes.route[handle].assigned, __ATOMIC_ACQUIRE);
 }
 
 /* --- Single messages --- */
@@ -242,7 +306,7 @@ void machine_send_msi(struct machine *machine, uint16_t requester, const struct 
 
 /* --- What devices ask for --- */
 
-static int take_route(struct irq_routes *routes, uint16_t requester)
+static int take_route(struct irq_routes *routes, uint16_t requester, int eventfd)
 {
 	int gsi = -ENOSPC;
 
@@ -250,7 +314,9 @@ static int take_route(struct irq_routes *routes, uint16_t requester)
 	for (unsigned int i = IRQ_PINS; i < IRQ_ROUTES; i++) {
 		if (routes->route[i].used)
 			continue;
-		routes->route[i] = (struct irq_route){ .used = true, .requester = requester };
+		routes->route[i] = (struct irq_route){ .used = true,
+						       .requester = requester,
+						       .eventfd = eventfd };
 		gsi = (int)i;
 		break;
 	}
@@ -260,18 +326,15 @@ static int take_route(struct irq_routes *routes, uint16_t requester)
 
 int machine_add_msi_route(struct machine *machine, uint16_t requester, int eventfd)
 {
-	int gsi = take_route(&machine->routes, requester);
-	struct kvm_irqfd irqfd = { .fd = (uint32_t)eventfd, .gsi = (uint32_t)gsi };
+	int gsi = take_route(&machine->routes, requester, eventfd);
+	int rc;
 
 	if (gsi < 0)
 		return gsi;
-	if (ioctl(machine->vm, KVM_IRQFD, &irqfd) < 0) {
-		int rc = -errno;
-
-		machine->routes.route[gsi].used = false;
-		return rc;
-	}
-	return gsi;
+	rc = set_irqfd(machine, (unsigned int)gsi, eventfd, 0);
+	machine->routes.route[gsi].used = !rc;
+	machine->routes.route[gsi].assigned = !rc;
+	return rc ? rc : gsi;
 }
 
 int machine_set_msi_route(struct machine *machine, int handle, const struct msi_message *msi)
@@ -304,8 +367,9 @@ int irq_init(struct machine *machine)
 		return -ENOMEM;
 	pthread_mutex_init(&routes->lock, NULL);
 	for (unsigned int pin = 0; pin < IRQ_PINS; pin++)
-		routes->route[pin] =
-			(struct irq_route){ .used = true, .requester = IOAPIC_REQUESTER };
+		routes->route[pin] = (struct irq_route){ .used = true,
+							 .requester = IOAPIC_REQUESTER,
+							 .eventfd = -1 };
 	return 0;
 }
 

@@ -6,7 +6,10 @@
  *
  * What guests program are requests. A request becomes a message by the remapping unit of its
  * sender, if there is one: when it is sent, and, for a route, when it is set and whenever the unit
- * says that its answers have changed. A route whose request is blocked is not given to KVM.
+ * says that its answers have changed. A route whose request is blocked is not given to KVM, nor is
+ * its eventfd: what a device signals stays in the counter, where somebody can find it and have the
+ * unit record the fault. (An eventfd that KVM has is drained by KVM alone, since Linux 5.11: other
+ * readers may wait for it meanwhile, and see nothing.)
  */
 #ifndef NIDUS_VMM_IRQ_H
 #define NIDUS_VMM_IRQ_H
@@ -24,10 +27,12 @@
 #define IOAPIC_REQUESTER 0x00f8
 
 struct irq_route {
-	bool used;  /* somebody owns it */
-	bool valid; /* it is to send `request` */
-	bool open;  /* and the request is not blocked: `message` is what it becomes */
-	bool live;  /* and KVM knows it: not before, and no longer than that; atomic */
+	bool used;     /* somebody owns it */
+	bool valid;    /* it is to send `request` */
+	bool open;     /* and the request is not blocked: `message` is what it becomes */
+	bool live;     /* and KVM knows it: not before, and no longer than that; atomic */
+	bool assigned; /* KVM takes signals from `eventfd`; atomic */
+	int eventfd;   /* -1: none, of a pin */
 	uint16_t requester;
 	struct msi_message request; /* as the guest has it */
 	struct msi_message message; /* remapped */
@@ -38,8 +43,9 @@ struct vtd_unit;
 
 struct irq_routes {
 	pthread_mutex_t
-		lock; /* protects everything here, and the order of updates of KVM's table */
-	bool stale;   /* KVM has refused the last table: it holds an older one */
+		lock;  /* protects everything here, and the order of updates of KVM's table */
+	bool stale;    /* KVM has refused the last table: it holds an older one */
+	bool released; /* an eventfd was taken from KVM: the watches are to be told */
 	struct irq_route route[IRQ_ROUTES];
 	struct kvm_irq_routing *buffer; /* room for all of them */
 	unsigned int highest;
@@ -51,7 +57,7 @@ void irq_destroy(struct machine *machine);
 
 /*
  * Sets the request that GSI @gsi sends, or none if it is NULL. 0 (also if the request is blocked)
- * or negative errno: then the GSI sends nothing. Any thread.
+ * or negative errno: then the GSI sends nothing. Any thread, under any lock of a device.
  */
 int irq_set_route(struct machine *machine, unsigned int gsi, const struct msi_message *request);
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "devices/base.h"
@@ -74,6 +75,20 @@ static int exit_code(const struct machine *machine)
 }
 
 /* --- Steps --- */
+
+/* As many as we may: each queue and each interrupt of a device takes one. Where that is too few,
+ * the device that goes without says so. */
+static int open_files_raise(struct machine *machine)
+{
+	struct rlimit limit;
+
+	(void)machine;
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return 0;
+}
 
 static int event_create(struct machine *machine)
 {
@@ -179,6 +194,7 @@ struct step {
 };
 
 static const struct step steps[] = {
+	{ "open files", open_files_raise, NULL, NIDUS_EXIT_FAILURE },
 	{ "end event", event_create, event_close, NIDUS_EXIT_FAILURE },
 	{ "KVM", kvm_acquire, kvm_release, NIDUS_EXIT_FAILURE },
 	{ "memory", memory_acquire, memory_release, NIDUS_EXIT_USAGE },

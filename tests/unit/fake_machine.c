@@ -41,32 +41,70 @@ int machine_add_msi_route(struct machine *machine, uint16_t requester, int event
 	if (machine->no_routes || machine->route_count == FAKE_ROUTES)
 		return -ENOSPC;
 	machine->route[machine->route_count].eventfd = eventfd;
+	machine->route[machine->route_count].assigned = true;
 	return (int)machine->route_count++;
 }
 
-/* Moves what was written to the eventfds into the record. Lock held. */
+/* --- Routes: what KVM and vmm/irq.c are together --- */
+
+static bool is_open(const struct machine *machine, const struct fake_route *route)
+{
+	return route->enabled && !machine->routes_blocked &&
+	       (!machine->blocked_data || route->message.data != machine->blocked_data);
+}
+
+/* KVM drains the eventfds that it has, and drops what is for nobody. Lock held. */
 static void collect(struct machine *machine)
 {
 	for (unsigned int i = 0; i < machine->route_count; i++) {
 		struct fake_route *route = &machine->route[i];
 		uint64_t count;
 
-		if (!route->enabled || read(route->eventfd, &count, sizeof(count)) < 0)
+		if (!route->assigned || read(route->eventfd, &count, sizeof(count)) < 0)
 			continue;
-		while (count--)
+		while (route->enabled && count--)
 			record(machine, &route->message);
 	}
 }
 
+/* An eventfd goes to KVM or is taken from it. True if it was taken. Lock held. */
+static bool assign(struct machine *machine, struct fake_route *route)
+{
+	bool before = route->assigned;
+
+	if (is_open(machine, route))
+		route->assigned = !machine->no_irqfds || before;
+	else if (route->enabled)
+		route->assigned = false;
+	machine->irqfds += route->assigned != before;
+	return before && !route->assigned;
+}
+
+static void tell(struct machine *machine)
+{
+	for (struct machine_route_watch *watch = machine->watches; watch; watch = watch->next)
+		watch->released(watch);
+}
+
 int machine_set_msi_route(struct machine *machine, int handle, const struct msi_message *msi)
 {
+	struct fake_route *route = &machine->route[handle];
+	bool released;
+
 	pthread_mutex_lock(&machine->lock);
 	collect(machine);
-	machine->route[handle].enabled = msi;
+	route->enabled = msi && !machine->no_tables;
 	if (msi)
-		machine->route[handle].message = *msi;
+		route->message = *msi;
+	released = assign(machine, route);
+	if (machine->no_tables) {
+		released |= route->assigned;
+		route->assigned = false;
+	}
 	pthread_mutex_unlock(&machine->lock);
-	return 0;
+	if (released)
+		tell(machine);
+	return machine->no_tables ? -ENOMEM : 0;
 }
 
 void machine_watch_msi_routes(struct machine *machine, struct machine_route_watch *watch)
@@ -77,21 +115,37 @@ void machine_watch_msi_routes(struct machine *machine, struct machine_route_watc
 
 void fake_block_routes(struct machine *machine, bool blocked)
 {
+	bool released = false;
+
 	pthread_mutex_lock(&machine->lock);
+	collect(machine);
 	machine->routes_blocked = blocked;
+	for (unsigned int i = 0; i < machine->route_count; i++)
+		released |= assign(machine, &machine->route[i]);
 	pthread_mutex_unlock(&machine->lock);
-	for (struct machine_route_watch *watch = machine->watches; watch; watch = watch->next)
-		watch->changed(watch);
+	if (released)
+		tell(machine);
 }
 
 bool machine_msi_route_live(struct machine *machine, int handle)
 {
+	const struct fake_route *route = &machine->route[handle];
 	bool live;
 
 	pthread_mutex_lock(&machine->lock);
-	live = machine->route[handle].enabled && !machine->routes_blocked;
+	live = is_open(machine, route) && route->assigned;
 	pthread_mutex_unlock(&machine->lock);
 	return live;
+}
+
+bool machine_msi_route_assigned(struct machine *machine, int handle)
+{
+	bool assigned;
+
+	pthread_mutex_lock(&machine->lock);
+	assigned = machine->route[handle].assigned;
+	pthread_mutex_unlock(&machine->lock);
+	return assigned;
 }
 
 int machine_set_doorbell(struct machine *machine, uint64_t address, unsigned int size, int eventfd,

@@ -32,10 +32,11 @@ struct machine {
 	pthread_mutex_t lock; /* protects what follows */
 	unsigned int msi_count, sent_by_hand;
 	struct msi_message msi[FAKE_MSIS];
-	unsigned int route_count;
+	unsigned int route_count, irqfds; /* how often an eventfd was assigned or released */
 	struct fake_route {
 		int eventfd;
 		bool enabled;
+		bool assigned; /* signals are taken from the eventfd */
 		struct msi_message message;
 	} route[FAKE_ROUTES];
 	unsigned int bell_count;
@@ -58,6 +59,9 @@ struct machine {
 
 	/* What shall go wrong. */
 	bool no_routes, no_doorbells, no_maps, routes_blocked;
+	bool no_irqfds;	       /* none is assigned again */
+	bool no_tables;	       /* routes are refused when they are set */
+	uint32_t blocked_data; /* messages with that are blocked when they are set; 0: none */
 	struct machine_route_watch *watches;
 };
 

@@ -105,6 +105,8 @@ static int set_irqs(struct fake_vfio *fake, const struct vfio_irq_set *set)
 		return -EINVAL;
 	if (fake->no_irqs && set->flags & VFIO_IRQ_SET_DATA_EVENTFD)
 		return -ENOSPC;
+	if (fake->few_irqs && set->flags & VFIO_IRQ_SET_DATA_EVENTFD)
+		return fake->few_irqs;
 	irq = &fake->irq[set->index];
 	if (set->flags & VFIO_IRQ_SET_ACTION_TRIGGER)
 		return trigger(fake, set);

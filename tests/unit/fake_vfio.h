@@ -48,6 +48,7 @@ struct fake_vfio {
 	bool slow;		  /* it takes a while until interrupts are off */
 	unsigned int fail_resets; /* from now on */
 	int reset_error;
+	int few_irqs; /* that the host has; 0: enough */
 };
 
 /*

@@ -30,6 +30,7 @@
 static struct machine *machine;
 static struct vtd_unit *unit;
 static uint8_t memory[MEMORY] __attribute__((aligned(4096)));
+static struct machine_route_watch listener;
 
 /* What KVM was given. */
 static struct {
@@ -42,7 +43,46 @@ static struct {
 	uint32_t floor; /* then: none may come with a lower vector; atomic */
 	int handle;	/* was it live while KVM took the table? */
 	bool live;
+	bool assigned[IRQ_ROUTES]; /* eventfds that it has */
+	int refuse_irqfd;	   /* errno of the next ones to assign; 0: they are taken */
+	bool missed;		   /* an eventfd was assigned without its route, or outlived it */
+	unsigned int told;	   /* how often somebody was to listen */
 } kvm;
+
+static bool has_route(unsigned int gsi)
+{
+	for (unsigned int i = 0; i < kvm.routes; i++)
+		if (kvm.route[i].gsi == gsi)
+			return true;
+	return false;
+}
+
+/* What is signalled while KVM has the eventfd and no route is dropped: never, once a route is set.
+ */
+static int set_irqfd(const struct kvm_irqfd *irqfd)
+{
+	bool off = irqfd->flags & KVM_IRQFD_FLAG_DEASSIGN;
+
+	kvm.irqfds++;
+	assert_int_equal(kvm.assigned[irqfd->gsi], off);
+	if (!off && kvm.refuse_irqfd) {
+		errno = kvm.refuse_irqfd;
+		return -1;
+	}
+	if (machine->routes.route[irqfd->gsi].valid && !off)
+		kvm.missed |= !has_route(irqfd->gsi);
+	kvm.assigned[irqfd->gsi] = !off;
+	return 0;
+}
+
+static void tell(struct machine_route_watch *watch)
+{
+	(void)watch;
+	kvm.told++;
+	/* Routes may be set from here on: no lock of theirs is held. */
+	assert_int_equal(pthread_mutex_trylock(&machine->routes.lock), 0);
+	pthread_mutex_unlock(&machine->routes.lock);
+}
 
 /* Instead of the C library's: no other is called in this program. */
 int ioctl(int fd, unsigned long request, ...)
@@ -66,6 +106,9 @@ int ioctl(int fd, unsigned long request, ...)
 		}
 		kvm.routes = table->nr;
 		memcpy(kvm.route, table->entries, table->nr * sizeof(table->entries[0]));
+		for (unsigned int gsi = IRQ_PINS; gsi < IRQ_ROUTES && !kvm.racing; gsi++)
+			kvm.missed |= kvm.assigned[gsi] && machine->routes.route[gsi].valid &&
+				      !has_route(gsi);
 	} else if (request == KVM_SIGNAL_MSI && kvm.racing) {
 		const struct kvm_msi *msi = argument;
 
@@ -77,7 +120,7 @@ int ioctl(int fd, unsigned long request, ...)
 		memcpy(&kvm.last, argument, sizeof(kvm.last));
 	} else {
 		assert_int_equal(request, KVM_IRQFD);
-		kvm.irqfds++;
+		return set_irqfd(argument);
 	}
 	return 0;
 }
@@ -113,6 +156,8 @@ static int setup(void **state)
 	if (!machine || irq_init(machine))
 		return -1;
 	machine->vm = 77;
+	listener.released = tell;
+	machine_watch_msi_routes(machine, &listener);
 	vtd_config_init(&config);
 	unit = vtd_create(&config, &memory_ops, NULL, &machine_ops, machine);
 	if (!unit)
@@ -182,6 +227,8 @@ static void check_route(int handle, uint64_t address, uint32_t data)
 	assert_int_equal(msi->address_lo | (uint64_t)msi->address_hi << 32, address);
 	assert_int_equal(msi->data, data);
 	assert_true(machine_msi_route_live(machine, handle));
+	assert_int_equal(kvm.assigned[handle], handle >= IRQ_PINS);
+	assert_false(kvm.missed);
 }
 
 static void check_blocked(int handle)
@@ -296,8 +343,11 @@ static void test_refused_tables(void **state)
 	machine_set_msi_route(machine, other, &plain);
 	kvm.refuse = ENOMEM;
 	set_entry(3, entry(0x32, 2));
-	/* KVM has the old message: nobody may use it, and nobody else is concerned. */
+	/* KVM has the old message: nobody may use it, no device that does not ask either, and
+	 * nobody else is concerned. */
 	assert_false(machine_msi_route_live(machine, handle));
+	assert_false(kvm.assigned[handle]);
+	assert_int_equal(kvm.told, 1);
 	check_route(other, plain.address, plain.data);
 	/* The next one that it takes has everything. */
 	kvm.refuse = 0;
@@ -307,10 +357,97 @@ static void test_refused_tables(void **state)
 	kvm.refuse = EINVAL;
 	assert_int_equal(machine_set_msi_route(machine, other, &third), -EINVAL);
 	assert_false(machine_msi_route_live(machine, other));
+	assert_false(kvm.assigned[other]);
+	assert_int_equal(kvm.told, 2);
 	kvm.refuse = 0;
 	assert_int_equal(machine_set_msi_route(machine, handle, &third), 0);
 	check_blocked(other);
 	check_route(handle, 0xfee02000, 0x32);
+	assert_int_equal(machine_set_msi_route(machine, other, &plain), 0);
+	check_route(other, plain.address, plain.data);
+}
+
+/* --- Eventfds of routes --- */
+
+/* What is blocked is not KVM's to drain; what never is costs nothing. */
+static void check_released(int handle, unsigned int irqfds, unsigned int told)
+{
+	check_blocked(handle);
+	assert_false(kvm.assigned[handle]);
+	assert_false(machine_msi_route_assigned(machine, handle));
+	assert_false(kvm.missed);
+	assert_int_equal(kvm.irqfds, irqfds);
+	assert_int_equal(kvm.told, told);
+}
+
+static void test_eventfds(void **state)
+{
+	int handle = add(DEVICE), other = add(ANOTHER), unset = add(DEVICE);
+
+	(void)state;
+	kvm.irqfds = 0;
+	set_entry(3, entry(0x31, 2));
+	machine_set_msi_route(machine, other, &plain);
+	enable();
+	for (unsigned int i = 0; i < 4; i++) {
+		machine_set_msi_route(machine, handle, &third);
+		set_entry(3, entry(0x31 + i, 2));
+		machine_set_msi_route(machine, handle, NULL);
+	}
+	machine_set_msi_route(machine, handle, &third);
+	/* Nothing was blocked so far. */
+	assert_int_equal(kvm.irqfds, 0);
+	assert_int_equal(kvm.told, 0);
+	/* By an invalidation. */
+	set_entry(3, 0);
+	check_released(handle, 1, 1);
+	set_entry(3, 0);
+	check_released(handle, 1, 1);
+	set_entry(3, entry(0x31, 2));
+	check_route(handle, 0xfee02000, 0x31);
+	assert_int_equal(kvm.irqfds, 2);
+	/* By another request, which changes KVM's table; and by one that does not. */
+	machine_set_msi_route(machine, handle, &plain);
+	check_released(handle, 3, 2);
+	machine_set_msi_route(machine, handle, NULL);
+	check_released(handle, 3, 2);
+	machine_set_msi_route(machine, handle, &third);
+	check_route(handle, 0xfee02000, 0x31);
+	machine_set_msi_route(machine, handle, NULL);
+	kvm.tables = 0;
+	machine_set_msi_route(machine, handle, &plain);
+	assert_int_equal(kvm.tables, 0);
+	check_released(handle, 5, 3);
+	/* Nobody else was concerned. */
+	assert_true(kvm.assigned[unset]);
+	check_route(other, plain.address, plain.data);
+}
+
+/* KVM is out of memory: the route is not live, and is tried again. */
+static void test_refused_eventfds(void **state)
+{
+	int handle = add(DEVICE);
+
+	(void)state;
+	enable();
+	machine_set_msi_route(machine, handle, &third);
+	kvm.irqfds = 0;
+	kvm.refuse_irqfd = ENOMEM;
+	set_entry(3, entry(0x31, 2));
+	assert_non_null(known(handle));
+	assert_false(machine_msi_route_live(machine, handle));
+	assert_false(machine_msi_route_assigned(machine, handle));
+	assert_int_equal(kvm.irqfds, 1);
+	machine_set_msi_route(machine, handle, &third);
+	assert_int_equal(kvm.irqfds, 2);
+	assert_false(machine_msi_route_live(machine, handle));
+	kvm.refuse_irqfd = 0;
+	kvm.tables = 0;
+	machine_set_msi_route(machine, handle, &third);
+	assert_int_equal(kvm.tables, 0);
+	check_route(handle, 0xfee02000, 0x31);
+	kvm.refuse_irqfd = ENOMEM;
+	assert_int_equal(machine_add_msi_route(machine, DEVICE, 6), -ENOMEM);
 }
 
 /* KVM derives from the pins' routes which ends of interrupts it reports: by remapped vectors. */
@@ -526,12 +663,20 @@ static void test_invalidation_waits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_without_remapping),	  TEST(test_not_interrupts),
-		TEST(test_routes_follow_entries), TEST(test_live_after_known),
-		TEST(test_refused_tables),	  TEST(test_pins),
-		TEST(test_no_routes_left),	  TEST(test_ioapic_of_linux),
-		TEST(test_ioapic_by_vector),	  TEST(test_single_messages),
-		TEST(test_own_messages),	  TEST(test_invalidation_waits),
+		TEST(test_without_remapping),
+		TEST(test_not_interrupts),
+		TEST(test_routes_follow_entries),
+		TEST(test_live_after_known),
+		TEST(test_refused_tables),
+		TEST(test_pins),
+		TEST(test_eventfds),
+		TEST(test_refused_eventfds),
+		TEST(test_no_routes_left),
+		TEST(test_ioapic_of_linux),
+		TEST(test_ioapic_by_vector),
+		TEST(test_single_messages),
+		TEST(test_own_messages),
+		TEST(test_invalidation_waits),
 	};
 
 	return cmocka_run_group_tests_name("irq", tests, NULL, NULL);

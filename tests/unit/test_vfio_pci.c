@@ -9,6 +9,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -332,6 +335,38 @@ static void test_pasid(void **state)
 	assert_int_equal(load_le16(&f->fake->config[EXT_PRI + PCI_PRI_CTRL]), 0);
 }
 
+/* MSI of ours is larger than the device's: it goes where a hidden capability was, and leaves the
+ * registers between them alone. */
+static void test_moved_capability(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *config = f->fake->config;
+
+	fake_vfio_cap(f->fake, 0x60, PCI_CAP_ID_MSI);
+	fake_vfio_cap(f->fake, 0x6c, PCI_CAP_ID_VNDR);
+	config[0x6c + PCI_CAP_FLAGS] = VENDOR_SIZE;
+	fake_vfio_cap(f->fake, 0x50, PCI_CAP_ID_EA); /* up to 0x60 */
+	f->fake->irq[VFIO_PCI_MSI_IRQ_INDEX].count = 1;
+	store_le32(&config[0x40], 0x12345678);
+	assert_true(pass(f));
+	assert_int_equal(find_cap(f, PCI_CAP_ID_MSI), 0x50);
+	assert_int_equal(find_cap(f, PCI_CAP_ID_VNDR), 0x6c);
+	assert_int_equal(get(f, 0x40, 4), 0x12345678);
+}
+
+/* With nothing else left, it takes such registers. */
+static void test_moved_between(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_vfio_cap(f->fake, 0x60, PCI_CAP_ID_MSI);
+	fake_vfio_cap(f->fake, 0x6c, PCI_CAP_ID_VNDR);
+	f->fake->config[0x6c + PCI_CAP_FLAGS] = VENDOR_SIZE;
+	f->fake->irq[VFIO_PCI_MSI_IRQ_INDEX].count = 1;
+	assert_true(pass(f));
+	assert_int_equal(find_cap(f, PCI_CAP_ID_MSI), 0x40);
+}
+
 /* What the host does not use, the guest is not offered; a device without Express gets one. */
 static void test_pasid_alone(void **state)
 {
@@ -515,13 +550,6 @@ static struct fake_irq *irq_of(struct fixture *f, unsigned int index)
 }
 
 /* A machine with units: this function is behind none, for routes are all that matters. */
-static struct vtd_unit *any_unit(struct pci_host *host, const struct pci_function *fn)
-{
-	(void)host;
-	(void)fn;
-	return NULL;
-}
-
 static void write_entry(struct fixture *f, unsigned int vector, uint32_t data, bool masked)
 {
 	uint64_t at = bar_address(f, 0) + TABLE + (uint64_t)vector * PCI_MSIX_ENTRY_SIZE;
@@ -643,45 +671,133 @@ static void test_msi_by_hand(void **state)
 	assert_int_equal(fake_take_msis(f->machine, 0x63), 1);
 }
 
+/* A signal that KVM does not have, for the loop: sent by hand, once. */
+static void check_by_hand(struct fixture *f, unsigned int vector)
+{
+	unsigned int before = f->machine->sent_by_hand;
+
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, vector));
+	assert_int_equal(fake_take_msis(f->machine, 0x40 + vector), 0);
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, before + 1);
+	assert_int_equal(fake_take_msis(f->machine, 0x40 + vector), 1);
+}
+
+/* And one that KVM has: the loop sees nothing of it. */
+static void check_by_route(struct fixture *f, unsigned int vector)
+{
+	unsigned int before = f->machine->sent_by_hand;
+
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, vector));
+	assert_int_equal(fake_take_msis(f->machine, 0x40 + vector), 1);
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, before);
+}
+
 /* Remapping blocks what the routes carry: the unit hears of it, and of nothing else. */
 static void test_blocked(void **state)
 {
 	struct fixture *f = *state;
+	int eventfd;
 
-	f->machine->host.unit_of = any_unit;
 	assert_true(pass(f));
 	write_entry(f, 1, 0x41, false);
 	set_msix(f, true);
+	eventfd = irq_of(f, VFIO_PCI_MSIX_IRQ_INDEX)->eventfd[1];
+	check_by_route(f, 1);
+	assert_int_equal(f->machine->irqfds, 0);
+	fake_block_routes(f->machine, true);
+	check_by_hand(f, 1);
+	check_by_hand(f, 1);
+	/* One that is blocked from the start; and both let through. */
+	write_entry(f, 2, 0x42, false);
+	check_by_hand(f, 2);
+	fake_block_routes(f->machine, false);
+	check_by_route(f, 1);
+	check_by_route(f, 2);
+	/* The loop listens still: once more, each is found. */
+	fake_block_routes(f->machine, true);
+	check_by_hand(f, 2);
+	check_by_hand(f, 1);
+	assert_int_equal(irq_of(f, VFIO_PCI_MSIX_IRQ_INDEX)->eventfd[1], eventfd);
+}
+
+/* An entry that is open is rewritten to a message that is blocked: no mask, no invalidation. */
+static void test_blocked_rewritten(void **state)
+{
+	uint64_t data = TABLE + PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_DATA;
+	struct fixture *f = *state;
+
+	f->machine->blocked_data = 0x77;
+	assert_true(pass(f));
+	write_entry(f, 1, 0x41, false);
+	set_msix(f, true);
+	check_by_route(f, 1);
+	fake_write(f->machine, bar_address(f, 0) + data, 4, 0x77);
 	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 1));
-	assert_int_equal(fake_take_msis(f->machine, 0x41), 1);
-	assert_int_equal(f->machine->sent_by_hand, 0);
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, 1);
+	assert_int_equal(fake_take_msis(f->machine, 0x77), 1);
+	fake_write(f->machine, bar_address(f, 0) + data, 4, 0x41);
+	check_by_route(f, 1);
+	/* Off and on, for nothing else. */
+	assert_int_equal(f->machine->irqfds, 2);
+}
+
+/* The loop listens to what was blocked once, and to nothing else. */
+static void test_blocked_one(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int before;
+
+	f->machine->blocked_data = 0x42;
+	assert_true(pass(f));
+	before = loop_in_flight(f->loop);
+	write_entry(f, 1, 0x41, false);
+	set_msix(f, true);
+	write_entry(f, 2, 0x42, false);
+	check_by_hand(f, 2);
+	assert_int_equal(loop_in_flight(f->loop), before + 1);
+	for (unsigned int i = 0; i < 3; i++) {
+		f->machine->blocked_data = 0;
+		write_entry(f, 2, 0x42, false);
+		check_by_route(f, 2);
+		f->machine->blocked_data = 0x42;
+		write_entry(f, 2, 0x42, false);
+		check_by_hand(f, 2);
+		assert_int_equal(loop_in_flight(f->loop), before + 1);
+	}
+}
+
+/* What was signalled while nobody listened yet is in the counter, for whoever comes first. */
+static void test_blocked_early(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(pass(f));
+	write_entry(f, 1, 0x41, false);
+	set_msix(f, true);
 	fake_block_routes(f->machine, true);
 	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 1));
+	fake_block_routes(f->machine, false);
+	assert_int_equal(fake_take_msis(f->machine, 0x41), 1);
+	fake_settle(f->loop);
+	assert_int_equal(f->machine->sent_by_hand, 0);
+	/* However many they were, the loop sends one. */
+	fake_block_routes(f->machine, true);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 1));
 	assert_int_equal(fake_take_msis(f->machine, 0x41), 0);
 	fake_settle(f->loop);
 	assert_int_equal(f->machine->sent_by_hand, 1);
-	assert_int_equal(fake_take_msis(f->machine, 0x41), 1);
-	/* One that is blocked from the start; and both let through. */
-	write_entry(f, 2, 0x42, false);
-	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 2));
-	fake_settle(f->loop);
-	assert_int_equal(f->machine->sent_by_hand, 2);
-	assert_int_equal(fake_take_msis(f->machine, 0x42), 1);
-	fake_block_routes(f->machine, false);
-	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 1));
-	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, 2));
-	assert_int_equal(fake_take_msis(f->machine, 0x41), 1);
-	assert_int_equal(fake_take_msis(f->machine, 0x42), 1);
-	assert_int_equal(f->machine->sent_by_hand, 2);
 }
 
-/* More vectors than spares; masked ones give theirs back. */
+/* All vectors of a device, and no turn of the loop between them. */
 static void test_blocked_many(void **state)
 {
 	struct fixture *f = *state;
-	unsigned int vectors = VFIO_SPARES + 4;
+	unsigned int vectors = 12;
 
-	f->machine->host.unit_of = any_unit;
 	store_le16(&f->fake->config[CAP_MSIX + PCI_MSIX_FLAGS], (uint16_t)(vectors - 1));
 	irq_of(f, VFIO_PCI_MSIX_IRQ_INDEX)->count = vectors;
 	assert_true(pass(f));
@@ -689,23 +805,84 @@ static void test_blocked_many(void **state)
 	set_msix(f, true);
 	for (unsigned int i = 0; i < vectors; i++)
 		write_entry(f, i, 0x40 + i, false);
+	for (unsigned int round = 1; round <= 2; round++) {
+		for (unsigned int i = 0; i < vectors; i++)
+			assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, i));
+		fake_settle(f->loop);
+		assert_int_equal(f->machine->sent_by_hand, round * vectors);
+		for (unsigned int i = 0; i < vectors; i++)
+			assert_int_equal(fake_take_msis(f->machine, 0x40 + i), 1);
+	}
+	/* One for each, when they were opened. */
+	assert_int_equal(f->machine->irqfds, vectors);
+	fake_block_routes(f->machine, false);
 	for (unsigned int i = 0; i < vectors; i++)
-		assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, i));
+		check_by_route(f, i);
+	assert_int_equal(f->machine->irqfds, 2 * vectors);
+}
+
+/* KVM refuses the eventfd, or the route: messages go by hand then, and none is lost. */
+static void test_refused_routes(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(pass(f));
+	write_entry(f, 1, 0x41, false);
+	set_msix(f, true);
+	f->machine->no_irqfds = true;
+	fake_block_routes(f->machine, true);
+	check_by_hand(f, 1);
+	fake_block_routes(f->machine, false);
+	check_by_hand(f, 1);
+	f->machine->no_irqfds = false;
+	write_entry(f, 1, 0x41, false);
+	check_by_route(f, 1);
+	f->machine->no_tables = true;
+	write_entry(f, 2, 0x42, false);
+	check_by_hand(f, 2);
+	check_by_route(f, 1);
+	f->machine->no_tables = false;
+	write_entry(f, 2, 0x42, false);
+	check_by_route(f, 2);
+}
+
+/* The same for MSI: a route that was refused is asked for again. */
+static void test_refused_msi(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(pass(f));
+	f->machine->no_tables = true;
+	set_msi(f, 0x61, true);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSI_IRQ_INDEX, 0));
 	fake_settle(f->loop);
-	assert_int_equal(f->machine->sent_by_hand, VFIO_SPARES);
-	write_entry(f, 0, 0x40, true);
-	write_entry(f, vectors - 1, 0x40, true);
-	write_entry(f, vectors - 1, 0x40, false);
-	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSIX_IRQ_INDEX, vectors - 1));
+	assert_int_equal(f->machine->sent_by_hand, 1);
+	assert_int_equal(fake_take_msis(f->machine, 0x61), 1);
+	f->machine->no_tables = false;
+	set_msi(f, 0x61, true);
+	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSI_IRQ_INDEX, 0));
+	assert_int_equal(fake_take_msis(f->machine, 0x61), 1);
+	assert_int_equal(f->machine->sent_by_hand, 1);
+}
+
+/* A watch of the last moment, after the end: the loop listens to nothing new. */
+static void test_blocked_at_the_end(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(pass(f));
+	write_entry(f, 1, 0x41, false);
+	set_msix(f, true);
+	fake_block_routes(f->machine, true);
+	vfio_pci_quiesce(f->vfio);
 	fake_settle(f->loop);
-	assert_int_equal(f->machine->sent_by_hand, VFIO_SPARES + 1);
+	assert_int_equal(loop_in_flight(f->loop), 0);
 }
 
 static void test_blocked_msi(void **state)
 {
 	struct fixture *f = *state;
 
-	f->machine->host.unit_of = any_unit;
 	assert_true(pass(f));
 	fake_block_routes(f->machine, true);
 	set_msi(f, 0x61, true);
@@ -779,6 +956,66 @@ static void test_no_irqs(void **state)
 	set_msi(f, 0x61, true);
 	assert_true(fake_vfio_signal(f->fake, VFIO_PCI_MSI_IRQ_INDEX, 0));
 	assert_int_equal(fake_take_msis(f->machine, 0x61), 1);
+}
+
+/* A host that has fewer vectors says how many: that is an error, too. */
+static void test_few_irqs(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake->few_irqs = 1;
+	assert_false(pass(f));
+	assert_non_null(strstr(f->error, strerror(ENOSPC)));
+}
+
+/* With @files more than there are now. */
+static bool pass_with_files(struct fixture *f, unsigned int files)
+{
+	struct rlimit before, limit;
+	int first = dup(STDERR_FILENO);
+	bool passed;
+
+	close(first);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = (rlim_t)first + files;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	passed = pass(f);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	return passed;
+}
+
+/* Of a device that has MSI-X and, unless @alone, all others: one for each vector, and one to put in
+ * the place of its own; MSI, two for INTA#, two notifications. */
+static void check_few_files(bool alone)
+{
+	unsigned int files, needed = VECTORS + (alone ? 1 : 6);
+	bool passed = false;
+
+	for (files = 0; files < 32 && !passed; files++) {
+		struct fixture *f;
+		void *state;
+
+		setup(&state);
+		f = state;
+		for (unsigned int i = 0; i < VFIO_PCI_NUM_IRQS && alone; i++)
+			if (i != VFIO_PCI_MSIX_IRQ_INDEX)
+				irq_of(f, i)->count = 0;
+		passed = pass_with_files(f, files);
+		if (!passed)
+			assert_non_null(strstr(f->error, "ulimit -n"));
+		teardown(&state);
+	}
+	assert_true(passed);
+	assert_true(files > needed);
+}
+
+/* Wherever open files run out, the user hears what to raise. */
+static void test_few_files(void **state)
+{
+	(void)state;
+	check_few_files(false);
+	check_few_files(true);
 }
 
 /* --- Reset, and loss --- */
@@ -1097,6 +1334,8 @@ int main(void)
 		TEST(power_and_decoding),
 		TEST(pasid),
 		BARE_TEST(pasid_alone),
+		BARE_TEST(moved_capability),
+		BARE_TEST(moved_between),
 		TEST(bars),
 		TEST(small_bar_and_ports),
 		TEST(bar_moves),
@@ -1111,11 +1350,19 @@ int main(void)
 		TEST(msi),
 		TEST(msi_by_hand),
 		TEST(blocked),
+		TEST(blocked_rewritten),
+		TEST(blocked_one),
+		TEST(blocked_early),
 		TEST(blocked_many),
+		TEST(blocked_at_the_end),
+		TEST(refused_routes),
+		TEST(refused_msi),
 		TEST(blocked_msi),
 		TEST(intx),
 		TEST(late_intx),
 		TEST(no_irqs),
+		TEST(few_irqs),
+		cmocka_unit_test(test_few_files),
 		TEST(reset),
 		TEST(machine_reset),
 		TEST(reset_waits),

@@ -12,7 +12,8 @@
 #include "lib/traps.h"
 #include "virtio/tests.h"
 
-#define BYTES 256
+#define BYTES	     256
+#define NO_INTERRUPT 0xfed00000 /* nothing is there */
 
 static struct virtq vq;
 static struct virtio *rng;
@@ -69,6 +70,17 @@ static void test_msix(uint8_t *bytes)
 	msix_mask(&rng->msix, 0, false);
 	check(wait_trap(VECTOR_QUEUE, 1, INTERRUPT_US), "rng: and is raised when it is unmasked");
 	check(!msix_is_pending(&rng->msix, 0), "rng: and no longer pending");
+	/* Of an entry that is let through: where no interrupts are, and back. */
+	write32(rng->msix.table, NO_INTERRUPT);
+	virtq_interrupts(&vq, true);
+	trap_clear(VECTOR_QUEUE);
+	get(bytes);
+	listen_us(10000);
+	check_equal(trap_count(VECTOR_QUEUE), 0, "rng: a message to elsewhere is no interrupt");
+	msix_set(&rng->msix, 0, apic_id(), VECTOR_QUEUE);
+	virtq_interrupts(&vq, true);
+	get(bytes);
+	check(wait_trap(VECTOR_QUEUE, 1, INTERRUPT_US), "rng: and to the right place it is again");
 	msix_enable(&rng->msix, false);
 }
 

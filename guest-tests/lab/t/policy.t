@@ -78,6 +78,12 @@ start term -k "$W/print" -m 16M
 wait_line term U
 pkill -TERM -P "${PID[term]}" nidus
 finish term
+# A vector whose messages are blocked for a while. How that looks to a guest is for tests/bare/virtio.t.
+trace vector
+start vector -k "$NIDUS_REPO/build/guest-tests/bare/virtio.elf" -m 64M --exit-port -p disks=0
+finish vector
+holds 'a vector was blocked, and let through again' \
+	grep -qaE '^ok .* to the right place it is again' "$W/vector.out"
 LIMIT=$LIMIT python3 "$(dirname "$0")/terminal.py" "$W/tty.out" 'wait=U' 'send=\x01x' -- \
 	"${TRACE[@]}" -o "$W/tty.trace" "$NIDUS" run -k "$W/print" -m 16M >"$W/tty.report" 2>&1
 
