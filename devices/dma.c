@@ -28,6 +28,22 @@ void *ram_ptr(const struct ram *ram, uint64_t gpa, uint64_t len)
 	return slot->host + (gpa - slot->gpa);
 }
 
+uint64_t ram_bytes(const struct ram *ram)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < ram->count; i++)
+		bytes += ram->slot[i].size;
+	return bytes;
+}
+
+uint64_t ram_end(const struct ram *ram)
+{
+	const struct ram_slot *last = &ram->slot[ram->count - 1];
+
+	return last->gpa + last->size;
+}
+
 /* The host memory behind the start of [iova, iova + len): at least one byte, or -EFAULT. */
 static int next_run(const struct dma *dma, uint64_t iova, uint64_t len, enum dma_access access,
 		    struct iovec *run)

@@ -34,6 +34,9 @@ struct ram {
 
 /* The host address of [gpa, gpa + len), or NULL unless all of it lies in one slot. */
 void *ram_ptr(const struct ram *ram, uint64_t gpa, uint64_t len);
+/* All of it, in bytes; and the GPA after the last of it. */
+uint64_t ram_bytes(const struct ram *ram);
+uint64_t ram_end(const struct ram *ram);
 
 enum dma_access {
 	DMA_READ = 1,  /* the device reads memory */

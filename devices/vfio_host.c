@@ -294,7 +294,7 @@ static int prepare(struct vfio_host *host, char *error, size_t size)
 	int rc;
 
 	if (host->type1)
-		return vfio_check_memlock(host->context, host->device->name, error, size);
+		return vfio_check_memlock(host, error, size);
 	rc = vfio_check_width(host, error, size);
 	if (rc)
 		return rc;

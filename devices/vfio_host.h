@@ -14,6 +14,7 @@
  *   vfio_host_group.c   those that wait for an answer
  *   vfio_host_ranges.c  addresses to invalidate
  *   vfio_host_shadow.c  second-stage tables of the guest, copied into a host address space
+ *   vfio_host_space.c   the address space that it is, and what may be mapped
  *   vfio_host_walk.c    the walk through these tables
  *   vfio_host_p2p.c     memory of devices as a target of DMA
  *   vfio_host_type1.c   groups and containers, for kernels without iommufd
@@ -23,6 +24,11 @@
  * (vfio_host_fault.h), which the loop's thread takes as well: nothing sleeps with that one held but
  * single system calls. None of these waits for a page response, so nobody has to answer meanwhile:
  * the kernel's drain of page requests, at the end of an attachment, waits for its own threads.
+ *
+ * The loop's thread takes a context's `lock`, too, where it unmaps the BARs of a device that the
+ * host wants back (vfio_peer_unmap()). All I/O of the VM then waits for the bind or the flush that
+ * is under way: what these do is bounded (vfio_host_shadow.h), what takes long looks at
+ * vtd_halted(), and none waits for the loop's thread.
  */
 #ifndef NIDUS_DEVICES_VFIO_HOST_H
 #define NIDUS_DEVICES_VFIO_HOST_H
@@ -80,6 +86,13 @@ struct vfio_domain {
 
 struct vfio_host;
 
+/* What shadows take; how much at most: vfio_host_shadow.h. */
+struct vfio_use {
+	uint64_t bytes; /* mapped: the page tables for them are the kernel's memory */
+	unsigned int mappings;
+	unsigned int tables; /* of the guest: the most of a look since the last at all of it */
+};
+
 struct vfio_context {
 	const struct vfio_kernel *kernel;
 	const struct ram *ram;
@@ -95,7 +108,8 @@ struct vfio_context {
 	uint32_t ioas;				  /* RAM */
 	bool mapped;
 	unsigned int quota, domains, pasids; /* how many at most of each, and now */
-	unsigned int tables;		     /* of all shadows, VFIO_SHADOW_TABLES at most */
+	struct vfio_use shadows;	     /* of all of them together */
+	unsigned int vain;		     /* tables looked at for nothing, by this flush */
 };
 
 /* What is bound to one PASID of a device. */
@@ -207,16 +221,20 @@ int vfio_iommufd_detach(struct vfio_host *host, uint32_t pasid);
 /* --- vfio_host_domain.c; context->lock held --- */
 
 /*
- * The domain that @binding asks for, new or shared, with a reference for the caller. 0; -ENOSPC: of
- * the quota or of the host's domain-ids; -EOPNOTSUPP: the host cannot; or the kernel's error.
+ * The domain that @binding asks for, new or shared, with a reference for the caller. It is to be in
+ * the place of @old, or NULL: what goes with that does not count. 0; -ENOSPC: of the quota, of the
+ * host's domain-ids, or of what shadows may take; -EOPNOTSUPP: the host cannot; -ECANCELED: the
+ * unit is halted; or the kernel's error.
  */
 int vfio_domain_get(struct vfio_host *host, const struct vtd_binding *binding,
-		    struct vfio_domain **domain);
+		    const struct vfio_domain *old, struct vfio_domain **domain);
 /* Drops a reference. The last one destroys it: nothing may be attached to it any more. */
 void vfio_domain_put(struct vfio_host *host, struct vfio_domain *domain);
-/* 0, or -ENOMEM and a line if this process may not lock all RAM. */
-int vfio_check_memlock(const struct vfio_context *context, const char *name, char *error,
-		       size_t size);
+/*
+ * 0, or -ENOMEM and a line if this process may not lock all RAM. iommufd does it once, now; type1
+ * each device for itself, when it is mapped: all devices that are open by now are counted.
+ */
+int vfio_check_memlock(const struct vfio_host *host, char *error, size_t size);
 /* Maps RAM, once, and makes host->parent. */
 int vfio_domain_parent(struct vfio_host *host, char *error, size_t size);
 /*

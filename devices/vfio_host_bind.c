@@ -150,7 +150,7 @@ static int bind_iommufd(struct vfio_host *host, uint32_t pasid, const struct vtd
 	rc = attachment ? 0 : add(host, pasid, &attachment);
 	if (rc)
 		return rc;
-	rc = vfio_domain_get(host, binding, &domain);
+	rc = vfio_domain_get(host, binding, attachment->domain, &domain);
 	if (!rc && domain == attachment->domain)
 		vfio_domain_put(host, domain);
 	else if (!rc)
@@ -176,14 +176,21 @@ static int unbind_iommufd(struct vfio_host *host, uint32_t pasid)
 	return 0;
 }
 
-/* @rc: what the host says to @verb. */
+static const char *reason(int rc)
+{
+	return rc == -E2BIG ? "the guest's second-stage tables are too many" : strerror(-rc);
+}
+
+/* @rc: what the host says to @verb. That the VM ends is no complaint. */
 static void complain(const struct vfio_host *host, const char *verb, uint32_t pasid, int rc)
 {
 	char name[24] = "requests without PASID";
 
+	if (rc == -ECANCELED)
+		return;
 	if (pasid != VTD_NO_PASID)
 		snprintf(name, sizeof(name), "PASID 0x%x", pasid);
-	log_guest(VFIO, "%s: the host %s %s: %s", host->device->name, verb, name, strerror(-rc));
+	log_guest(VFIO, "%s: the host %s %s: %s", host->device->name, verb, name, reason(rc));
 }
 
 int vfio_host_bind(void *context, uint32_t pasid, const struct vtd_binding *binding)
@@ -316,9 +323,10 @@ static int send_kind(struct vfio_host *host, enum vfio_domain_kind kind)
 int vfio_host_flush(void *context)
 {
 	struct vfio_host *host = context;
-	int first, second;
+	int first, second, rc;
 
 	pthread_mutex_lock(&host->context->lock);
+	host->context->vain = 0;
 	if (host->type1) {
 		second = vfio_type1_flush(host);
 		first = 0;
@@ -328,8 +336,9 @@ int vfio_host_flush(void *context)
 		first = send_kind(host, VFIO_NESTED);
 	}
 	pthread_mutex_unlock(&host->context->lock);
-	if (second || first)
+	rc = second ? second : first;
+	if (rc && rc != -ECANCELED)
 		log_guest(VFIO, "%s: the host does not invalidate: %s", host->device->name,
-			  strerror(-(second ? second : first)));
-	return second ? second : first;
+			  reason(rc));
+	return rc;
 }

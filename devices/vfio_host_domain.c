@@ -19,35 +19,24 @@
 
 /* --- RAM and parents --- */
 
-static uint64_t ram_bytes(const struct ram *ram)
+int vfio_check_memlock(const struct vfio_host *host, char *error, size_t size)
 {
-	uint64_t bytes = 0;
+	const struct vfio_context *context = host->context;
+	uint64_t may = context->kernel->memlock(context->kernel->context, host->type1);
+	uint64_t needed = 0;
 
-	for (unsigned int i = 0; i < ram->count; i++)
-		bytes += ram->slot[i].size;
-	return bytes;
-}
-
-static uint64_t ram_end(const struct ram *ram)
-{
-	const struct ram_slot *last = &ram->slot[ram->count - 1];
-
-	return last->gpa + last->size;
-}
-
-int vfio_check_memlock(const struct vfio_context *context, const char *name, char *error,
-		       size_t size)
-{
-	uint64_t may = context->kernel->memlock(context->kernel->context);
-	uint64_t needed = ram_bytes(context->ram);
-
+	for (const struct vfio_host *each = context->hosts; each; each = each->next)
+		if (each == host || (host->type1 && each->type1))
+			needed += ram_bytes(context->ram);
 	if (may >= needed)
 		return 0;
 	return vfio_error(-ENOMEM, error, size,
-			  "vfio %s: the guest's memory must be locked: %llu KiB, and %llu KiB are "
-			  "allowed; raise it (ulimit -l %llu) or grant CAP_IPC_LOCK",
-			  name, (unsigned long long)(needed / KIB), (unsigned long long)(may / KIB),
-			  (unsigned long long)(needed / KIB));
+			  "vfio %s: the guest's memory must be locked%s: %llu KiB, and %llu KiB "
+			  "are allowed; raise it (ulimit -l %llu)%s",
+			  host->device->name, host->type1 ? ", once for each type1 device" : "",
+			  (unsigned long long)(needed / KIB), (unsigned long long)(may / KIB),
+			  (unsigned long long)(needed / KIB),
+			  host->type1 ? "" : " or grant CAP_IPC_LOCK");
 }
 
 static int map_ram(struct vfio_host *host, char *error, size_t size)
@@ -55,7 +44,7 @@ static int map_ram(struct vfio_host *host, char *error, size_t size)
 	struct vfio_context *context = host->context;
 	const struct ram *ram = context->ram;
 	const char *name = host->device->name;
-	int rc = vfio_check_memlock(context, name, error, size);
+	int rc = vfio_check_memlock(host, error, size);
 
 	if (rc)
 		return rc;
@@ -178,6 +167,10 @@ static int create_nested(struct vfio_host *host, struct vfio_domain *domain)
 				   vfio_faults_id(host->context), &domain->hwpt);
 }
 
+/*
+ * The domain first, then the mappings: each is a call of its own, the largest of them a slot of
+ * RAM. The other way round, one call would write all page tables, and nothing could stop it.
+ */
 static int create_shadow(struct vfio_host *host, struct vfio_domain *domain)
 {
 	struct vfio_shadow *shadow;
@@ -186,10 +179,13 @@ static int create_shadow(struct vfio_host *host, struct vfio_domain *domain)
 	shadow = vfio_shadow_create_iommufd(host, &rc);
 	if (!shadow)
 		return rc;
-	rc = vfio_shadow_set_table(host, shadow, domain->key.root, domain->key.width);
-	if (!rc)
-		rc = vfio_iommufd_paging(host, vfio_shadow_ioas(shadow),
-					 paging_flags(host, domain->key.nests), &domain->hwpt);
+	rc = vfio_iommufd_paging(host, vfio_shadow_ioas(shadow),
+				 paging_flags(host, domain->key.nests), &domain->hwpt);
+	if (!rc) {
+		rc = vfio_shadow_set_table(host, shadow, domain->key.root, domain->key.width);
+		if (rc)
+			vfio_iommufd_destroy(host, domain->hwpt);
+	}
 	if (rc)
 		vfio_shadow_destroy(host, shadow);
 	else
@@ -197,8 +193,20 @@ static int create_shadow(struct vfio_host *host, struct vfio_domain *domain)
 	return rc;
 }
 
-/* The domain of @key, new or not, with a reference for the caller. */
-static int get(struct vfio_host *host, const struct vfio_domain_key *key, struct vfio_domain **to)
+/* How many domains go when a reference of @domain, or NULL, is dropped. */
+static unsigned int goes_with(const struct vfio_domain *domain)
+{
+	unsigned int count = 0;
+
+	for (; domain && domain->key.kind != VFIO_PARENT && domain->references == 1;
+	     domain = domain->key.parent)
+		count++;
+	return count;
+}
+
+/* The domain of @key, new or not, with a reference for the caller, in the place of @old. */
+static int get(struct vfio_host *host, const struct vfio_domain_key *key,
+	       const struct vfio_domain *old, struct vfio_domain **to)
 {
 	struct vfio_context *context = host->context;
 	struct vfio_domain **bucket = bucket_of(context, key), *domain = *bucket;
@@ -211,7 +219,7 @@ static int get(struct vfio_host *host, const struct vfio_domain_key *key, struct
 		*to = domain;
 		return 0;
 	}
-	if (context->domains >= context->quota)
+	if (context->domains >= context->quota + goes_with(old))
 		return -ENOSPC;
 	domain = calloc(1, sizeof(*domain));
 	if (!domain)
@@ -278,7 +286,7 @@ void vfio_domain_put(struct vfio_host *host, struct vfio_domain *domain)
 /* --- From a guest's entry to a domain --- */
 
 static int get_shadow(struct vfio_host *host, const struct vtd_binding *binding, bool nests,
-		      struct vfio_domain **domain)
+		      const struct vfio_domain *old, struct vfio_domain **domain)
 {
 	const struct vfio_domain_key key = {
 		.kind = VFIO_SHADOW,
@@ -288,7 +296,7 @@ static int get_shadow(struct vfio_host *host, const struct vtd_binding *binding,
 		.nests = nests,
 	};
 
-	return get(host, &key, domain);
+	return get(host, &key, old, domain);
 }
 
 /* What this unit of the host cannot do fails here, where it is cheap. */
@@ -302,7 +310,8 @@ static bool supported(const struct vfio_host *host, const struct vtd_binding *bi
 
 /* In @parent, whose reference becomes the domain's, or is dropped if there is none. */
 static int get_nested(struct vfio_host *host, const struct vtd_binding *binding,
-		      struct vfio_domain *parent, struct vfio_domain **domain)
+		      struct vfio_domain *parent, const struct vfio_domain *old,
+		      struct vfio_domain **domain)
 {
 	const struct vfio_domain_key key = {
 		.kind = VFIO_NESTED,
@@ -314,7 +323,7 @@ static int get_nested(struct vfio_host *host, const struct vtd_binding *binding,
 			 (binding->wpe ? UAPI_IOMMU_VTD_S1_WPE : 0),
 		.faultable = binding->faultable && host->device->pri,
 	};
-	int rc = supported(host, binding) ? get(host, &key, domain) : -EOPNOTSUPP;
+	int rc = supported(host, binding) ? get(host, &key, old, domain) : -EOPNOTSUPP;
 
 	/* One that was there already has its own. */
 	if (rc || (*domain)->references > 1)
@@ -323,7 +332,7 @@ static int get_nested(struct vfio_host *host, const struct vtd_binding *binding,
 }
 
 int vfio_domain_get(struct vfio_host *host, const struct vtd_binding *binding,
-		    struct vfio_domain **domain)
+		    const struct vfio_domain *old, struct vfio_domain **domain)
 {
 	struct vfio_domain *shadow;
 	int rc;
@@ -333,12 +342,12 @@ int vfio_domain_get(struct vfio_host *host, const struct vtd_binding *binding,
 		*domain = host->parent;
 		return 0;
 	case VTD_BIND_FS:
-		return get_nested(host, binding, host->parent, domain);
+		return get_nested(host, binding, host->parent, old, domain);
 	case VTD_BIND_SS:
-		return get_shadow(host, binding, false, domain);
+		return get_shadow(host, binding, false, old, domain);
 	case VTD_BIND_NESTED:
-		rc = get_shadow(host, binding, true, &shadow);
-		return rc ? rc : get_nested(host, binding, shadow, domain);
+		rc = get_shadow(host, binding, true, old, &shadow);
+		return rc ? rc : get_nested(host, binding, shadow, old, domain);
 	}
 	return -EOPNOTSUPP;
 }

@@ -127,9 +127,7 @@ static bool can_nest(struct vfio_host *host, uint32_t type, char *reason, size_t
 
 int vfio_check_width(const struct vfio_host *host, char *error, size_t size)
 {
-	const struct ram *ram = host->context->ram;
-	const struct ram_slot *last = &ram->slot[ram->count - 1];
-	uint64_t cap = host->device->host_cap, end = last->gpa + last->size;
+	uint64_t cap = host->device->host_cap, end = ram_end(host->context->ram);
 	unsigned int bits = (unsigned int)vtd_get(cap, VTD_CAP_MGAW) + 1;
 
 	if (!cap || bits >= 64 || !((end - 1) >> bits))

@@ -101,14 +101,14 @@ static int kernel_find(void *context, const char *path, const char *prefix, char
 }
 
 /* CAP_IPC_LOCK exempts from the limit. */
-static uint64_t kernel_memlock(void *context)
+static uint64_t kernel_memlock(void *context, bool later)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
 	struct rlimit limit;
 
 	(void)context;
-	if (!syscall(SYS_capget, &header, data) && data[0].effective & 1u << CAP_IPC_LOCK)
+	if (!later && !syscall(SYS_capget, &header, data) && data[0].effective & 1u << CAP_IPC_LOCK)
 		return UINT64_MAX;
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY)
 		return UINT64_MAX;

@@ -6,6 +6,7 @@
 #ifndef NIDUS_DEVICES_VFIO_HOST_KERNEL_H
 #define NIDUS_DEVICES_VFIO_HOST_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,8 +24,11 @@ struct vfio_kernel {
 	int (*realpath)(void *context, const char *path, char *to, size_t size);
 	/* The first name in directory @path that starts with @prefix. 0; -ENOENT if none does. */
 	int (*find)(void *context, const char *path, const char *prefix, char *to, size_t size);
-	/* Bytes that this process may lock; UINT64_MAX if there is no limit. */
-	uint64_t (*memlock)(void *context);
+	/*
+	 * Bytes that this process may lock; UINT64_MAX if there is no limit. @later: while the VM
+	 * runs, without the capability that lifts the limit, which the sandbox takes.
+	 */
+	uint64_t (*memlock)(void *context, bool later);
 	void (*sleep)(void *context, unsigned int milliseconds);
 	void *context;
 };

@@ -5,72 +5,24 @@
 #include "devices/vfio_host_shadow.h"
 
 #include <errno.h>
-#include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "devices/base.h"
 #include "devices/vfio_host.h"
+#include "devices/vfio_host_space.h"
 #include "devices/vfio_host_walk.h"
 
 enum source { NOTHING, IDENTITY, TABLE };
 
 struct vfio_shadow {
-	int container; /* type1; -1: iommufd */
-	uint32_t ioas;
+	struct vfio_space space;
 	enum source source;
 	uint64_t root;
 	unsigned int width;
-	unsigned int tables;	 /* of the last look at all of it; counted in the context */
+	bool incomplete;	 /* something is missing, and its owner was told */
 	struct vfio_runs mapped; /* in ascending order */
 };
-
-/* --- The two kinds of address spaces --- */
-
-static int map_type1(struct vfio_host *host, int container, const struct vfio_run *run)
-{
-	struct vfio_iommu_type1_dma_map cmd = {
-		.argsz = sizeof(cmd),
-		.flags = (run->read ? VFIO_DMA_MAP_FLAG_READ : 0) |
-			 (run->write ? VFIO_DMA_MAP_FLAG_WRITE : 0),
-		.vaddr = (uintptr_t)ram_ptr(host->context->ram, run->gpa, run->len),
-		.iova = run->iova,
-		.size = run->len,
-	};
-
-	vfio_count(&host->counters.maps, 1);
-	return vfio_ioctl(host, container, VFIO_IOMMU_MAP_DMA, &cmd);
-}
-
-static int unmap_type1(struct vfio_host *host, int container, const struct vfio_run *run)
-{
-	struct vfio_iommu_type1_dma_unmap cmd = { .argsz = sizeof(cmd),
-						  .iova = run->iova,
-						  .size = run->len };
-
-	vfio_count(&host->counters.unmaps, 1);
-	return vfio_ioctl(host, container, VFIO_IOMMU_UNMAP_DMA, &cmd);
-}
-
-static int map(struct vfio_host *host, const struct vfio_shadow *shadow, const struct vfio_run *run)
-{
-	/* RAM is pinned once, in the context's own address space: this only copies. */
-	int rc = shadow->container < 0
-			 ? vfio_iommufd_copy(host, shadow->ioas, run->iova, host->context->ioas,
-					     run->gpa, run->len, run->read, run->write)
-			 : map_type1(host, shadow->container, run);
-
-	return rc < 0 ? rc : 0;
-}
-
-static int unmap(struct vfio_host *host, const struct vfio_shadow *shadow,
-		 const struct vfio_run *run)
-{
-	int rc = shadow->container < 0 ? vfio_iommufd_unmap(host, shadow->ioas, run->iova, run->len)
-				       : unmap_type1(host, shadow->container, run);
-
-	return rc < 0 ? rc : 0;
-}
 
 /* --- From what is mapped to what is wanted --- */
 
@@ -104,26 +56,45 @@ static bool stays(const struct vfio_runs *wanted, const struct vfio_run *run)
 	       run->write == in->write;
 }
 
+static bool is_whole(uint64_t start, uint64_t end)
+{
+	return start == 0 && end == VFIO_WALK_END;
+}
+
+static void charge_tables(struct vfio_host *host, struct vfio_shadow *shadow, unsigned int tables)
+{
+	host->context->shadows.tables -= shadow->space.used.tables;
+	host->context->shadows.tables += tables;
+	shadow->space.used.tables = tables;
+}
+
 /*
  * What the source has in [start, end). All tables of all shadows together are bounded, so that
  * looking at all of them, as one wait can make us do, does not take longer than looking at one.
+ * Looks that fail are not charged, or the others would have to do without: see
+ * vfio_shadow_update().
  */
 static int look(struct vfio_host *host, struct vfio_shadow *shadow, uint64_t start, uint64_t end,
 		struct vfio_runs *wanted)
 {
 	struct vfio_context *context = host->context;
-	unsigned int may = VFIO_SHADOW_TABLES - (context->tables - shadow->tables), left = may;
-	int rc;
+	unsigned int others = context->shadows.tables - shadow->space.used.tables;
+	unsigned int left = VFIO_SHADOW_TABLES - others, used = 0;
+	int rc = 0;
 
-	if (shadow->source == NOTHING)
-		return 0;
 	if (shadow->source == IDENTITY)
-		return vfio_walk_identity(context->ram, start, end, wanted);
-	rc = vfio_walk_table(context->ram, shadow->root, shadow->width, start, end, &left, wanted);
-	if (may - left > shadow->tables || (start == 0 && end == VFIO_WALK_END)) {
-		context->tables += may - left - shadow->tables;
-		shadow->tables = may - left;
+		rc = vfio_walk_identity(context->ram, start, end, wanted);
+	if (shadow->source == TABLE) {
+		rc = vfio_walk_table(context->ram, shadow->root, shadow->width, start, end, &left,
+				     wanted);
+		used = VFIO_SHADOW_TABLES - others - left;
 	}
+	if (rc) {
+		context->vain += used;
+		used = 0;
+	}
+	if (is_whole(start, end) || used > shadow->space.used.tables)
+		charge_tables(host, shadow, used);
 	return rc;
 }
 
@@ -134,7 +105,7 @@ struct update {
 	struct vfio_runs wanted; /* in the range */
 	unsigned int next;	 /* of these, the first that is not done */
 	struct vfio_runs now;	 /* what is mapped of it by now; has room for all that can be */
-	unsigned int others;	 /* mapped, and not in `now`: outside, or not looked at yet */
+	bool stale;		 /* something is mapped that is not wanted */
 	int error;		 /* the first */
 };
 
@@ -150,29 +121,41 @@ static void keep(struct update *update, const struct vfio_run *run)
 
 static void map_one(struct update *update, const struct vfio_run *run)
 {
-	int rc = -ENOSPC;
+	int rc = vfio_space_map(update->host, &update->shadow->space, run);
 
-	if (update->others + update->now.count < VFIO_SHADOW_MAPPINGS)
-		rc = map(update->host, update->shadow, run);
 	if (rc)
 		note_error(update, rc);
 	else
 		keep(update, run);
 }
 
+/* False: it is still there. */
+static bool unmap_one(struct update *update, const struct vfio_run *run)
+{
+	int rc = vfio_space_unmap(update->host, &update->shadow->space, run);
+
+	if (!rc)
+		return true;
+	note_error(update, rc);
+	update->stale = true;
+	return false;
+}
+
 /*
  * Maps what is wanted in [start, end), where nothing is mapped, and what comes before is done. Not
- * after an error: what the guest does not want any more goes all the same.
+ * after an error that is told: what the guest does not want any more goes all the same, and the
+ * rest comes when the guest repeats it. After that, what can be there is there.
  */
 static void fill(struct update *update, uint64_t start, uint64_t end)
 {
 	const struct vfio_runs *wanted = &update->wanted;
+	bool told = update->shadow->incomplete;
 
 	for (; update->next < wanted->count; update->next++) {
 		const struct vfio_run *run = &wanted->run[update->next];
 		struct vfio_run part = vfio_run_clip(*run, start, end);
 
-		if (part.len && !update->error)
+		if (part.len && (told || !update->error))
 			map_one(update, &part);
 		if (run->iova + run->len > end)
 			return;
@@ -187,19 +170,11 @@ static void change(struct update *update, uint64_t start, uint64_t end, const st
 		   unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
-		bool kept = stays(&update->wanted, &old[i]);
-		int rc = kept ? 0 : unmap(update->host, update->shadow, &old[i]);
+		bool kept = stays(&update->wanted, &old[i]) || !unmap_one(update, &old[i]);
 
-		if (rc)
-			note_error(update, rc);
-		if (kept || rc) {
-			fill(update, start, old[i].iova);
-			update->others--;
+		fill(update, start, kept ? old[i].iova : old[i].iova + old[i].len);
+		if (kept)
 			keep(update, &old[i]);
-		} else {
-			update->others--;
-			fill(update, start, old[i].iova + old[i].len);
-		}
 		start = old[i].iova + old[i].len;
 	}
 	fill(update, start, end);
@@ -215,14 +190,48 @@ static void splice(struct vfio_runs *mapped, unsigned int first, unsigned int co
 	mapped->count = mapped->count - count + now->count;
 }
 
+/* Unmaps the @count mappings at @first; needs no memory. */
+static void empty(struct update *update, unsigned int first, unsigned int count)
+{
+	struct vfio_runs *mapped = &update->shadow->mapped;
+	unsigned int left = first;
+
+	if (!count)
+		return;
+	for (unsigned int i = first; i < first + count; i++)
+		if (!unmap_one(update, &mapped->run[i]))
+			mapped->run[left++] = mapped->run[i];
+	memmove(&mapped->run[left], &mapped->run[first + count],
+		(mapped->count - first - count) * sizeof(mapped->run[0]));
+	mapped->count -= first + count - left;
+}
+
+/*
+ * What the owner is told of an update, of @whole or a part. What is mapped against the guest's will
+ * is an error each time, for its wait must not end; what is missing is one once. A guest that is
+ * told of it again and again would say the same for ever (Linux does), and never mend its table.
+ */
+static int verdict(const struct update *update, bool whole)
+{
+	struct vfio_shadow *shadow = update->shadow;
+	bool told = shadow->incomplete;
+
+	if (update->error || whole)
+		shadow->incomplete = update->error;
+	return told && !update->stale ? 0 : update->error;
+}
+
 /* [start, end), widened to whole mappings, as the source has it. */
 static int sync(struct vfio_host *host, struct vfio_shadow *shadow, uint64_t start, uint64_t end)
 {
 	struct vfio_runs *mapped = &shadow->mapped;
-	struct update update = { .host = host, .shadow = shadow, .others = mapped->count };
+	struct update update = { .host = host, .shadow = shadow };
 	unsigned int first = position(mapped, start), count = 0, most;
+	bool whole = is_whole(start, end);
 	int rc;
 
+	if (vfio_host_halted(host))
+		return -ECANCELED;
 	while (first + count < mapped->count && mapped->run[first + count].iova < end)
 		count++;
 	if (count) {
@@ -238,14 +247,27 @@ static int sync(struct vfio_host *host, struct vfio_shadow *shadow, uint64_t sta
 		rc = vfio_runs_reserve(&update.now, most);
 	if (!rc)
 		rc = vfio_runs_reserve(mapped, most);
-	if (!rc) {
+	if (rc) {
+		/* What the guest has taken away is not known. */
+		update.error = rc;
+		empty(&update, first, count);
+	} else {
 		change(&update, start, end, &mapped->run[first], count);
 		splice(mapped, first, count, &update.now);
-		rc = update.error;
 	}
 	free(update.wanted.run);
 	free(update.now.run);
-	return rc;
+	return verdict(&update, whole);
+}
+
+/*
+ * A table that is too large can be so again at each wait, and so can many: once as much as all good
+ * ones together was looked at in vain, those that have nothing mapped wait for another time.
+ */
+static bool is_hopeless(const struct vfio_host *host, const struct vfio_shadow *shadow)
+{
+	return shadow->incomplete && !shadow->mapped.count &&
+	       host->context->vain >= VFIO_SHADOW_TABLES;
 }
 
 int vfio_shadow_update(struct vfio_host *host, struct vfio_shadow *shadow,
@@ -253,7 +275,9 @@ int vfio_shadow_update(struct vfio_host *host, struct vfio_shadow *shadow,
 {
 	int error = 0;
 
-	if (ranges->everything)
+	if (vfio_ranges_empty(ranges) || is_hopeless(host, shadow))
+		return 0;
+	if (ranges->everything || shadow->incomplete)
 		return sync(host, shadow, 0, VFIO_WALK_END);
 	for (unsigned int i = 0; i < ranges->count; i++) {
 		uint64_t start = ranges->range[i].first << 12;
@@ -274,6 +298,7 @@ static int set(struct vfio_host *host, struct vfio_shadow *shadow, enum source s
 	       uint64_t root, unsigned int width)
 {
 	shadow->source = source;
+	shadow->incomplete = false;
 	shadow->root = root;
 	shadow->width = width;
 	return sync(host, shadow, 0, VFIO_WALK_END);
@@ -302,7 +327,7 @@ static struct vfio_shadow *create(int container)
 	struct vfio_shadow *shadow = calloc(1, sizeof(*shadow));
 
 	if (shadow)
-		shadow->container = container;
+		shadow->space.container = container;
 	return shadow;
 }
 
@@ -310,7 +335,7 @@ struct vfio_shadow *vfio_shadow_create_iommufd(struct vfio_host *host, int *rc)
 {
 	struct vfio_shadow *shadow = create(-1);
 
-	*rc = shadow ? vfio_iommufd_ioas(host, &shadow->ioas) : -ENOMEM;
+	*rc = shadow ? vfio_iommufd_ioas(host, &shadow->space.ioas) : -ENOMEM;
 	if (!*rc)
 		return shadow;
 	free(shadow);
@@ -328,14 +353,13 @@ struct vfio_shadow *vfio_shadow_create_type1(struct vfio_host *host, int contain
 
 void vfio_shadow_destroy(struct vfio_host *host, struct vfio_shadow *shadow)
 {
-	if (shadow->container < 0)
-		vfio_iommufd_destroy(host, shadow->ioas);
-	host->context->tables -= shadow->tables;
+	charge_tables(host, shadow, 0);
+	vfio_space_destroy(host, &shadow->space);
 	free(shadow->mapped.run);
 	free(shadow);
 }
 
 uint32_t vfio_shadow_ioas(const struct vfio_shadow *shadow)
 {
-	return shadow->ioas;
+	return shadow->space.ioas;
 }

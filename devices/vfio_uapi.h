@@ -18,7 +18,6 @@
 enum uapi_iommufd {
 	UAPI_IOMMU_DESTROY = _IO(';', 0x80),
 	UAPI_IOMMU_IOAS_ALLOC = _IO(';', 0x81),
-	UAPI_IOMMU_IOAS_IOVA_RANGES = _IO(';', 0x84),
 	UAPI_IOMMU_IOAS_MAP = _IO(';', 0x85),
 	UAPI_IOMMU_IOAS_COPY = _IO(';', 0x83),
 	UAPI_IOMMU_IOAS_UNMAP = _IO(';', 0x86),
@@ -38,17 +37,6 @@ struct uapi_iommu_ioas_alloc {
 	uint32_t size, flags, out_ioas_id;
 };
 _Static_assert(sizeof(struct uapi_iommu_ioas_alloc) == 12, "IOMMU_IOAS_ALLOC");
-
-struct uapi_iommu_iova_range {
-	uint64_t start, last;
-};
-
-struct uapi_iommu_ioas_iova_ranges {
-	uint32_t size, ioas_id, num_iovas, reserved;
-	uint64_t allowed_iovas; /* of struct uapi_iommu_iova_range */
-	uint64_t out_iova_alignment;
-};
-_Static_assert(sizeof(struct uapi_iommu_ioas_iova_ranges) == 32, "IOMMU_IOAS_IOVA_RANGES");
 
 enum uapi_iommu_ioas_map_flags {
 	UAPI_IOMMU_IOAS_MAP_FIXED_IOVA = 1,
@@ -87,10 +75,7 @@ enum uapi_iommu_hwpt_flags {
 	UAPI_IOMMU_HWPT_ALLOC_PASID = 8,
 };
 
-enum uapi_iommu_hwpt_data {
-	UAPI_IOMMU_HWPT_DATA_NONE = 0,
-	UAPI_IOMMU_HWPT_DATA_VTD_S1 = 1,
-};
+enum uapi_iommu_hwpt_data { UAPI_IOMMU_HWPT_DATA_VTD_S1 = 1 }; /* 0: none */
 
 struct uapi_iommu_hwpt_alloc {
 	uint32_t size, flags, dev_id, pt_id, out_hwpt_id, reserved, data_type, data_len;

@@ -153,6 +153,11 @@ void vtd_halt(struct vtd_unit *unit)
 	__atomic_store_n(&unit->halted, true, __ATOMIC_RELEASE);
 }
 
+bool vtd_halted(const struct vtd_unit *unit)
+{
+	return __atomic_load_n(&unit->halted, __ATOMIC_ACQUIRE);
+}
+
 void vtd_reset(struct vtd_unit *unit)
 {
 	pthread_mutex_lock(&unit->lock);

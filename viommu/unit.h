@@ -145,11 +145,6 @@ static inline bool vtd_tracing(const struct vtd_requester *requester)
 __attribute__((format(printf, 2, 3))) void vtd_trace_line(struct vtd_requester *requester,
 							  const char *format, ...);
 
-static inline bool vtd_halted(const struct vtd_unit *unit)
-{
-	return __atomic_load_n(&unit->halted, __ATOMIC_ACQUIRE);
-}
-
 /* Nanoseconds of a monotonic clock. */
 uint64_t vtd_now(void);
 

@@ -101,6 +101,8 @@ void vtd_destroy(struct vtd_unit *unit);
  * that the thread which runs it, and all that wait for the unit, go on. Any thread, any lock.
  */
 void vtd_halt(struct vtd_unit *unit);
+/* For what takes long beneath struct vtd_host_ops: it need not be finished. Any thread. */
+bool vtd_halted(const struct vtd_unit *unit);
 
 /* As power-on, also after vtd_halt(): registers, caches, queues. Requesters stay attached; their
  * devices are not told. */

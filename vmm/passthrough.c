@@ -95,29 +95,6 @@ static void raise_memlock(void)
 	setrlimit(RLIMIT_MEMLOCK, &limit);
 }
 
-/*
- * iommufd locks RAM once, now. A type1 container locks what it maps when it maps it, each for
- * itself: while the VM runs, without the capability that lifts the limit, which the sandbox takes.
- */
-static int check_memlock(const struct passthrough *p, char error[ERROR_SIZE])
-{
-	uint64_t needed = 0;
-	struct rlimit limit;
-
-	for (unsigned int i = 0; i < p->count; i++)
-		if (p->passed[i].device.backend == VFIO_TYPE1)
-			needed += p->machine->config->memory;
-	if (!needed || getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur >= needed)
-		return 0;
-	snprintf(
-		error, ERROR_SIZE,
-		"vfio %s: the guest's memory must be locked, once for each type1 device: %llu KiB, "
-		"and %llu KiB are allowed; raise it (ulimit -l %llu)",
-		p->passed[0].device.name, (unsigned long long)(needed / KIB),
-		(unsigned long long)(limit.rlim_cur / KIB), (unsigned long long)(needed / KIB));
-	return -ENOMEM;
-}
-
 static int open_all(struct passthrough *p, char error[ERROR_SIZE])
 {
 	const struct vm_config *config = p->machine->config;
@@ -134,7 +111,7 @@ static int open_all(struct passthrough *p, char error[ERROR_SIZE])
 		p->count++;
 		tell_path(&p->passed[i]);
 	}
-	return rc ? rc : check_memlock(p, error);
+	return rc;
 }
 
 int passthrough_create(struct machine *machine, struct passthrough **to)

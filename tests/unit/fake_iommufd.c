@@ -105,14 +105,18 @@ static int map(struct fake_object *ioas, const struct fake_mapping *mapping)
 {
 	if (!mapping->len || (mapping->iova | mapping->len | mapping->va) & 4095 || !mapping->va)
 		return -EINVAL;
-	for (unsigned int i = 0; i < ioas->maps; i++)
+	for (unsigned int i = 0; i < ioas->maps && mapping->iova < ioas->end; i++)
 		if (ranges_overlap(mapping->iova, mapping->len, ioas->map[i].iova,
 				   ioas->map[i].len))
 			return -EEXIST;
 	if (ranges_overlap(mapping->iova, mapping->len, 0xfee00000, 0x100000))
 		return -EINVAL;
-	ioas->map = realloc(ioas->map, (ioas->maps + 1) * sizeof(*ioas->map));
+	/* Room for the next power of two. */
+	if (!(ioas->maps & (ioas->maps - 1)))
+		ioas->map =
+			realloc(ioas->map, (ioas->maps ? 2 * ioas->maps : 1) * sizeof(*ioas->map));
 	ioas->map[ioas->maps++] = *mapping;
+	ioas->end = max_u64(ioas->end, mapping->iova + mapping->len);
 	return 0;
 }
 
@@ -683,6 +687,8 @@ static bool fails(struct fake_iommufd *fake, unsigned long request)
 	if (fake->call_count < FAKE_CALLS)
 		fake->calls[fake->call_count] = request;
 	fake->call_count++;
+	if (fake->meanwhile_call && !--fake->meanwhile_call)
+		fake->meanwhile(fake->meanwhile_context);
 	if (fails_now(fake)) {
 		fake->failed_destroys += request == UAPI_IOMMU_DESTROY;
 		return true;
@@ -868,10 +874,12 @@ static int fake_find(void *context, const char *path, const char *prefix, char *
 	return -ENOENT;
 }
 
-static uint64_t fake_memlock(void *context)
+static uint64_t fake_memlock(void *context, bool later)
 {
 	const struct fake_iommufd *fake = context;
 
+	if (fake->ipc_lock && !later)
+		return UINT64_MAX;
 	return fake->memlock;
 }
 

@@ -36,6 +36,7 @@ struct fake_object {
 	unsigned int users; /* objects on top, and attachments */
 	unsigned int maps;
 	struct fake_mapping *map; /* of an IOAS; not sorted */
+	uint64_t end;		  /* no mapping goes beyond */
 	unsigned int invalidations, ranges;
 	uint64_t address, pages; /* of the last range */
 	uint32_t range_flags;
@@ -77,6 +78,7 @@ struct fake_iommufd {
 	bool token;	    /* devices are opened with a VF token only */
 	int open_error;	    /* of /dev/iommu */
 	uint64_t memlock;
+	bool ipc_lock;		       /* the capability, which the sandbox takes */
 	unsigned int opens;	       /* files that are open */
 	unsigned int left;	       /* nested domains when /dev/iommu was closed */
 	unsigned int failed_destroys;  /* for no other reason than to test it */
@@ -92,6 +94,9 @@ struct fake_iommufd {
 	unsigned int fail_times;
 	unsigned int fail_reads; /* of the queue, from now on */
 	int fail_error;
+	unsigned int meanwhile_call; /* while the n-th call is made (1: the next), ... */
+	void (*meanwhile)(void *context);
+	void *meanwhile_context;
 
 	int queue_fd;
 	struct fake_group group[FAKE_GROUPS];

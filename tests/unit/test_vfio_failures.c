@@ -58,7 +58,7 @@ static void expect_nothing_left(const struct world *w, unsigned int before, unsi
 {
 	assert_int_equal(w->context->pasids, 0);
 	assert_int_equal(w->context->domains, 0);
-	assert_int_equal(w->context->tables, 0);
+	assert_int_equal(w->context->shadows.tables, 0);
 	assert_null(w->context->pending);
 	for (unsigned int i = 0; i < FAKE_GROUPS; i++)
 		assert_false(w->host.group[i].used);

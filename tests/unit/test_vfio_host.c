@@ -244,13 +244,15 @@ static void test_type1_refusals(void **state)
 		{ unsafe, "vfio_iommu_type1.allow_unsafe_interrupts=1" },
 		{ busy, "is not viable: all its devices must be bound to vfio-pci" },
 		{ token, "give the PF to its own driver" },
-		{ little_memory, "must be locked: 4096 KiB, and 1024 KiB are allowed" },
+		{ little_memory, "once for each type1 device: 4096 KiB, and 1024 KiB are allowed" },
 	};
 	struct world *w = *state;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(row); i++) {
 		int rc;
 
+		/* It helps nobody who maps while the VM runs. */
+		w->host.ipc_lock = true;
 		w->host.no_iommufd = true;
 		row[i].spoil(&w->host);
 		assert_int_equal(world_open_context(w, 0), 0);
@@ -262,6 +264,27 @@ static void test_type1_refusals(void **state)
 			fail_msg("\"%s\" does not say \"%s\"", w->error, row[i].says);
 		world_start_again(w);
 	}
+}
+
+/* iommufd locks RAM once, at the start; type1 each device, later. */
+static void test_locked_memory(void **state)
+{
+	struct world *w = *state;
+
+	w->host.memlock = 1024 * KIB;
+	w->host.ipc_lock = true;
+	assert_int_equal(world_open_context(w, 0), 0);
+	assert_int_equal(world_open_device(w, 0, VFIO_NESTED_AUTO), 0);
+	assert_int_equal(world_attach(w, 0), 0);
+	world_start_again(w);
+	w->host.no_iommufd = true;
+	w->host.memlock = 6 * MIB;
+	assert_int_equal(world_open_context(w, 0), 0);
+	assert_int_equal(world_open_device(w, 0, VFIO_NESTED_AUTO), 0);
+	assert_int_equal(world_attach(w, 0), 0);
+	assert_int_equal(world_open_device(w, 1, VFIO_NESTED_AUTO), 0);
+	assert_int_equal(world_attach(w, 1), -ENOMEM);
+	assert_non_null(strstr(w->error, "8192 KiB, and 6144 KiB are allowed"));
 }
 
 /* --- Domains and bindings --- */
@@ -402,6 +425,32 @@ static void test_quota(void **state)
 	assert_int_equal(fake_objects(&w->host, FAKE_NESTED), 3);
 	assert_int_equal(world_unbind(w, 1, NO_PASID), 0);
 	assert_int_equal(world_bind(w, 0, 1, world_first_stage(ROOT + 3 * PAGE)), 0);
+}
+
+/* What goes with what is replaced does not count. */
+static void test_quota_and_replacing(void **state)
+{
+	struct world *w = *state;
+	struct vtd_binding nested = world_first_stage(ROOT);
+
+	nested.type = VTD_BIND_NESTED;
+	nested.ss_root = vtd_fixture_page(&w->f);
+	nested.ss_width = 48;
+	assert_int_equal(world_bind(w, 1, 1, world_first_stage(ROOT)), 0);
+	/* Two domains, and then two others. */
+	assert_int_equal(world_bind(w, 0, 1, nested), 0);
+	nested.ss_root = vtd_fixture_page(&w->f);
+	assert_int_equal(world_bind(w, 0, 1, nested), 0);
+	assert_int_equal(w->context->domains, 3);
+	/* The second stage stays. */
+	nested.fs_root += PAGE;
+	assert_int_equal(world_bind(w, 0, 1, nested), 0);
+	assert_int_equal(w->context->domains, 3);
+	assert_int_equal(world_bind(w, 1, 1, world_first_stage(ROOT + PAGE)), 0);
+	/* Somebody else has what is replaced. */
+	assert_int_equal(world_bind(w, 1, 2, world_first_stage(ROOT + PAGE)), 0);
+	assert_int_equal(world_bind(w, 1, 2, world_first_stage(ROOT + 2 * PAGE)), -ENOSPC);
+	assert_int_equal(w->context->domains, 3);
 }
 
 /* The host has no domain-id left. */
@@ -772,12 +821,14 @@ int main(void)
 		TEST(test_old_kernel_has_no_pasids, world_setup_closed),
 		TEST(test_no_unit, world_setup_closed),
 		TEST(test_type1_refusals, world_setup_closed),
+		TEST(test_locked_memory, world_setup_closed),
 		TEST(test_bind_costs_two_calls, world_setup),
 		TEST(test_domains_are_shared, world_setup),
 		TEST(test_replace_without_a_gap, world_setup),
 		TEST(test_faultable_without_pasid, world_setup),
 		TEST(test_unsupported, world_setup),
 		TEST(test_quota, world_setup_small),
+		TEST(test_quota_and_replacing, world_setup_small),
 		TEST(test_hardware_is_full, world_setup),
 		TEST(test_attach_waits_for_a_reset, world_setup),
 		TEST(test_waiting_holds_up_nobody, world_setup),

@@ -196,7 +196,7 @@ static void test_shadows_are_shared(void **state)
 	assert_int_equal(fake_objects(&w->host, FAKE_IOAS), 2);
 	assert_int_equal(world_unbind(w, 1, PASID), 0);
 	assert_int_equal(fake_objects(&w->host, FAKE_IOAS), 1);
-	assert_int_equal(w->context->tables, 0);
+	assert_int_equal(w->context->shadows.tables, 0);
 }
 
 static void test_nested_in_a_shadow(void **state)
