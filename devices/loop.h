@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+struct __kernel_timespec;
 struct loop;
 struct loop_op;
 
@@ -99,6 +100,9 @@ void loop_fallocate(struct loop *loop, struct loop_op *op, int fd, int mode, uin
 		    uint64_t len);
 /* Calls back once when any of @events (POLLIN, ...) is there; the result is the events' mask. */
 void loop_poll(struct loop *loop, struct loop_op *op, int fd, unsigned int events);
+
+/* Calls back with -ETIME when @time, which must live until then, has passed. */
+void loop_timeout(struct loop *loop, struct loop_op *op, const struct __kernel_timespec *time);
 
 /* Asks for @op to end early: its callback comes soon, with -ECANCELED or with its true result. */
 void loop_cancel(struct loop *loop, struct loop_op *op);

@@ -103,6 +103,13 @@ void vfio_device_close(struct vfio_device *device);
 void vfio_device_answer_faults(struct vfio_device *device);
 
 /*
+ * Runs @replace(), which closes device->fd and puts something in its place, and forgets what page
+ * requests of the device are outstanding, which the kernel has answered then. What @replace()
+ * returns: 0, or a negative errno, and nothing has changed. Any thread, without the unit's lock.
+ */
+int vfio_device_give_back(struct vfio_device *device, int (*replace)(void *context), void *context);
+
+/*
  * After the function is on its bus: maps RAM and attaches the device. Without a unit (@unit NULL)
  * the guest's physical addresses are what it sees; behind one the requester becomes a real device
  * (vtd_set_host()), and guest entries decide. 0 or a negative errno with a line in @error.

@@ -185,10 +185,13 @@ static int open_device(struct vfio_host *host, const struct vfio_device_options 
 
 	if (options->fd < 0)
 		rc = vfio_find(host->kernel, options->device, &place, error, size);
+	else
+		place.group = vfio_find_group(host->kernel, options->fd);
 	if (rc)
 		return rc;
 	snprintf(host->address, sizeof(host->address), "%s", place.address);
 	snprintf(host->unit_name, sizeof(host->unit_name), "%s", place.unit);
+	host->group = place.group;
 	if (host->context->iommufd >= 0 && (options->fd >= 0 || place.cdev[0]))
 		rc = open_iommufd(host, options, &place, error, size);
 	else
@@ -328,8 +331,10 @@ int vfio_device_attach(struct vfio_device *device, struct vtd_unit *unit,
 {
 	const struct vtd_binding identity = { .type = VTD_BIND_PT };
 	struct vfio_host *host = device->backend_data;
-	int rc = prepare(host, error, size);
+	int rc = vfio_check_group(host, unit, error, size);
 
+	if (!rc)
+		rc = prepare(host, error, size);
 	if (rc)
 		return rc;
 	if (unit)
@@ -350,8 +355,12 @@ void vfio_device_answer_faults(struct vfio_device *device)
 
 	if (!host->unit || !device->pri)
 		return;
-	vtd_forget_page_requests(host->unit, host->requester);
 	vfio_faults_answer_all(host);
+}
+
+int vfio_device_give_back(struct vfio_device *device, int (*replace)(void *context), void *context)
+{
+	return vfio_faults_give_back(device->backend_data, replace, context);
 }
 
 /* --- Counters --- */

@@ -20,8 +20,8 @@
  *   vfio_host_type1.c   groups and containers, for kernels without iommufd
  *
  * Locks. A context's `lock` protects its domains and what is attached where; it is taken with the
- * unit's locks held, by threads of vCPUs. Inside of it comes the fault queue's, a leaf
- * (vfio_host_fault.h), which the loop's thread takes as well: nothing sleeps with that one held but
+ * unit's locks held, by threads of vCPUs. Inside of it come the two of the fault queue
+ * (vfio_host_fault.h), which the loop's thread takes as well: nothing sleeps with these held but
  * single system calls. None of these waits for a page response, so nobody has to answer meanwhile:
  * the kernel's drain of page requests, at the end of an attachment, waits for its own threads.
  *
@@ -131,6 +131,7 @@ struct vfio_host {
 	bool peers_told;    /* that its memory is no target of DMA */
 	bool pasid_api;	    /* the kernel attaches PASIDs, and wants to be told of it */
 	char address[16];   /* "0000:06:0d.0"; "" for an inherited file */
+	int group;	    /* of the host's IOMMU, or -1: unknown */
 	char unit_name[32]; /* of the host's unit: "dmar0"; "" if unknown */
 	struct vfio_domain *parent;
 	struct vfio_attachment *bucket[VFIO_BUCKETS];
@@ -175,6 +176,14 @@ int vfio_find(const struct vfio_kernel *kernel, const char *name, struct vfio_pl
 int vfio_find_any(const struct vfio_kernel *kernel, const char *name, struct vfio_place *place,
 		  char *driver, size_t driver_size, char *error, size_t size);
 
+/* The IOMMU group of the device whose file in /dev/vfio/devices @fd is; -1 if it cannot be told. */
+int vfio_find_group(const struct vfio_kernel *kernel, int fd);
+/*
+ * 0, or -EBUSY and a line if another device of the VM is in @host's IOMMU group, or may be, and one
+ * of the two is behind a unit of the guest; @behind: @host is.
+ */
+int vfio_check_group(const struct vfio_host *host, bool behind, char *error, size_t size);
+
 /* --- vfio_host_info.c --- */
 
 /* The configuration space of the device: bits (1 << id) of the extended capabilities it has. */
@@ -195,9 +204,10 @@ int vfio_ioctl(struct vfio_host *host, int fd, unsigned long request, void *argu
 
 int vfio_iommufd_ioas(struct vfio_host *host, uint32_t *ioas);
 int vfio_iommufd_destroy(struct vfio_host *host, uint32_t object);
-/* Maps memory of this process, or of another address space of ours; @write: else read-only. */
+/* Maps memory of this process, readable and writable. */
 int vfio_iommufd_map(struct vfio_host *host, uint32_t ioas, uint64_t iova, void *from,
 		     uint64_t len);
+/* Maps what another address space of ours has at @from. */
 int vfio_iommufd_copy(struct vfio_host *host, uint32_t ioas, uint64_t iova, uint32_t from_ioas,
 		      uint64_t from, uint64_t len, bool read, bool write);
 int vfio_iommufd_unmap(struct vfio_host *host, uint32_t ioas, uint64_t iova, uint64_t len);
@@ -277,9 +287,14 @@ uint32_t vfio_faults_id(const struct vfio_context *context);
 int vfio_faults_change(struct vfio_host *host, uint32_t pasid,
 		       int (*change)(struct vfio_host *host, uint32_t pasid, uint32_t hwpt),
 		       uint32_t hwpt);
+/*
+ * Runs @replace(), which closes @host's file: the kernel then answers what it has of it. If that
+ * succeeds, all memory of its groups goes at the same time, ours and the unit's.
+ */
+int vfio_faults_give_back(struct vfio_host *host, int (*replace)(void *context), void *context);
 /* @host is closed. */
 void vfio_faults_forget(struct vfio_host *host);
-/* Answers "invalid" to all that is outstanding of @host. */
+/* Answers "invalid" to all that is outstanding of @host, which the unit forgets. */
 void vfio_faults_answer_all(struct vfio_host *host);
 /* respond() of struct vtd_host_ops. */
 int vfio_host_respond(void *context, uint32_t pasid, unsigned int group, unsigned int code);

@@ -6,6 +6,7 @@
 #include "devices/vfio_host_fault.h"
 
 #include <errno.h>
+#include <linux/time_types.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -25,7 +26,10 @@ uint32_t vfio_faults_id(const struct vfio_context *context)
 	return context->faults ? context->faults->id : 0;
 }
 
-/* --- Reading and delivering: in the loop's thread --- */
+/* Between two attempts where the queue being readable says nothing. */
+static const struct __kernel_timespec retry_after = { .tv_nsec = 10 * 1000000 };
+
+/* --- Reading and delivering: in the loop's thread, delivery held --- */
 
 /* Hands the requests of one group to the unit. */
 static void deliver(struct vfio_host *host, const struct uapi_iommu_hwpt_pgfault *record,
@@ -47,7 +51,7 @@ static void deliver(struct vfio_host *host, const struct uapi_iommu_hwpt_pgfault
 
 		rc = vtd_page_request(host->unit, &request);
 	}
-	/* Then the unit has answered the group, through vfio_host_respond(). */
+	/* The last one is what the unit answers itself, through vfio_host_respond(). */
 	if (rc)
 		vfio_count(&host->counters.auto_responses, 1);
 }
@@ -96,47 +100,88 @@ static void deliver_all(struct vfio_faults *faults, unsigned int count)
 	}
 }
 
-/* More room, for a group that does not fit. False if there cannot be more. */
-static bool grow(struct vfio_faults *faults)
+/* How many records were read, and all is done with them; or a negative errno. */
+static ssize_t take_and_deliver(struct vfio_faults *faults)
+{
+	ssize_t count;
+
+	pthread_mutex_lock(&faults->delivery);
+	count = take(faults);
+	if (count > 0)
+		deliver_all(faults, (unsigned int)count);
+	pthread_mutex_unlock(&faults->delivery);
+	return count;
+}
+
+/* --- The queue: in the loop's thread --- */
+
+/* More room, for a group that does not fit. -EAGAIN: not now; -E2BIG: there cannot be more. */
+static int grow(struct vfio_faults *faults)
 {
 	struct uapi_iommu_hwpt_pgfault *more;
 
 	if (faults->records >= MOST_RECORDS)
-		return false;
+		return -E2BIG;
 	more = realloc(faults->record, 2 * faults->records * sizeof(*more));
 	if (!more)
-		return false;
+		return -EAGAIN;
 	faults->record = more;
 	faults->records *= 2;
-	return true;
+	return 0;
 }
 
-/* Some of what is there. False if the queue cannot be read any more. */
-static bool drain(struct vfio_faults *faults)
+/*
+ * A readable queue has nothing to read. That may be so once: the kernel has answered what there was
+ * when a PASID was detached. But some kernels say it of a group that does not fit, again and again.
+ */
+static int found_nothing(struct vfio_faults *faults)
 {
-	for (unsigned int reads = 0; reads < READS; reads++) {
-		ssize_t count = take(faults);
+	bool again = faults->empty;
 
-		/* The first group does not fit. */
-		if (count == -EINVAL) {
-			if (!grow(faults))
-				return false;
-			continue;
+	faults->empty = true;
+	return again && grow(faults) ? -EAGAIN : 0;
+}
+
+/*
+ * Reads some of what is there. 0: the queue is to be watched; -EAGAIN: after a pause; or another
+ * negative errno: it cannot be read any more.
+ */
+static int drain(struct vfio_faults *faults)
+{
+	bool some = false;
+	int rc = 0;
+
+	for (unsigned int reads = 0; reads < READS && !rc; reads++) {
+		ssize_t count = take_and_deliver(faults);
+
+		if (count > 0) {
+			some = true;
+			faults->empty = false;
+		} else if (!count) {
+			return some ? 0 : found_nothing(faults);
+		} else if (count == -EINVAL) {
+			/* The first group does not fit. */
+			rc = grow(faults);
+		} else if (count == -ENOMEM) {
+			rc = -EAGAIN;
+		} else if (count != -EINTR && count != -EAGAIN) {
+			/* The next turn tries again, for the queue stays readable. */
+			return faults->failures < READ_FAILURES ? 0 : (int)count;
 		}
-		if (count == -EINTR || count == -EAGAIN)
-			continue;
-		/* The next turn tries again, for the queue stays readable. */
-		if (count <= 0)
-			return faults->failures < READ_FAILURES;
-		deliver_all(faults, (unsigned int)count);
 	}
-	return true;
+	return rc;
 }
 
 static void watch(struct vfio_faults *faults)
 {
 	faults->polling = true;
 	loop_poll(faults->context->loop, &faults->poll, faults->fd, POLLIN);
+}
+
+static void rest(struct vfio_faults *faults)
+{
+	faults->polling = true;
+	loop_timeout(faults->context->loop, &faults->poll, &retry_after);
 }
 
 static void readable(struct loop_op *op, int result)
@@ -146,14 +191,15 @@ static void readable(struct loop_op *op, int result)
 	faults->polling = false;
 	if (faults->stopped)
 		return;
-	if (result >= 0 && result & POLLIN && !drain(faults))
-		result = -EIO;
-	if (result < 0 && result != -EINTR && result != -EAGAIN) {
+	if (result >= 0 && result & POLLIN)
+		result = drain(faults);
+	if (result >= 0 || result == -EINTR || result == -ETIME)
+		watch(faults);
+	else if (result == -EAGAIN || result == -ENOMEM)
+		rest(faults);
+	else
 		log_error(VFIO, "page requests cannot be read any more: devices will wait for "
 				"answers until their PASIDs are unbound");
-		return;
-	}
-	watch(faults);
 }
 
 /* --- Life --- */
@@ -176,6 +222,7 @@ static int create(struct vfio_host *host)
 		free(faults);
 		return rc;
 	}
+	pthread_mutex_init(&faults->delivery, NULL);
 	pthread_mutex_init(&faults->lock, NULL);
 	faults->poll.done = readable;
 	context->faults = faults;
@@ -210,6 +257,7 @@ void vfio_faults_close(struct vfio_context *context)
 	/* If it is still polled, the VM never ran: the loop drops the operation at its end. */
 	context->kernel->close(context->kernel->context, faults->fd);
 	pthread_mutex_destroy(&faults->lock);
+	pthread_mutex_destroy(&faults->delivery);
 	free(faults->record);
 	free(faults);
 	context->faults = NULL;

@@ -7,12 +7,18 @@
  * groups and knows them by a cookie; the guest knows them by a page request group index, which we
  * give out, VFIO_GROUPS for each device. A group is outstanding from the moment it is read until it
  * is answered: by the guest, by the unit for it, by us, or by the kernel when its PASID is
- * detached.
+ * detached, or the device given back to the host.
  *
  * The kernel reuses a cookie as soon as its group is answered, so an answer that comes late would
  * hit another group. That is what `lock` is for: it is held while a group is read and noted, while
  * an answer is looked up and written, and while a PASID is detached and its groups are forgotten.
  * It is not held while the unit is called.
+ *
+ * A guest that has unbound a PASID drains its page requests then, once, and may use the PASID for
+ * something else; so none may come to its queue any more. That is what `delivery` is for: it is
+ * held from the reading of groups until all of them are with the unit, and by who detaches a PASID
+ * or ends all groups of a device. It comes before `lock`, and before the locks that the unit takes
+ * for a page request or to forget them: prq.lock and what is inside of it (viommu/unit.h).
  */
 #ifndef NIDUS_DEVICES_VFIO_HOST_FAULT_H
 #define NIDUS_DEVICES_VFIO_HOST_FAULT_H
@@ -35,12 +41,14 @@ struct vfio_faults {
 	struct vfio_context *context;
 	uint32_t id;
 	int fd;
-	pthread_mutex_t lock; /* protects what devices have outstanding; a leaf */
+	pthread_mutex_t delivery; /* protects what was read, until the unit has it */
+	pthread_mutex_t lock;	  /* protects what devices have outstanding; a leaf */
 	struct vfio_device_groups *devices;
 
 	/* Of the loop's thread. */
 	struct loop_op poll;
 	bool polling, stopped;
+	bool empty;	       /* it was readable, and there was nothing */
 	unsigned int failures; /* of reads, in a row */
 	struct uapi_iommu_hwpt_pgfault *record;
 	unsigned int records; /* that fit */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * From what a user calls a device to where the host has it (Documentation/ABI/testing/sysfs-bus-pci
- * and sysfs-devices-vfio-dev).
+ * and sysfs-devices-vfio-dev); and which devices cannot be had together.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -113,10 +113,22 @@ static int find_directory(const struct vfio_kernel *kernel, const char *name,
 	return 0;
 }
 
+/* The IOMMU group of the device whose directory is @sysfs; -1: none. */
+static int find_group(const struct vfio_kernel *kernel, const char *sysfs)
+{
+	char path[256], target[256];
+
+	snprintf(path, sizeof(path), "%s/iommu_group", sysfs);
+	if (kernel->realpath(kernel->context, path, target, sizeof(target)) ||
+	    !isdigit((unsigned char)last_part(target)[0]))
+		return -1;
+	return (int)strtol(last_part(target), NULL, 10);
+}
+
 int vfio_find_any(const struct vfio_kernel *kernel, const char *name, struct vfio_place *place,
 		  char *driver, size_t driver_size, char *error, size_t size)
 {
-	char group[16], path[256], cdev[32];
+	char path[256], cdev[32];
 	int rc;
 
 	*place = (struct vfio_place){ .group = -1 };
@@ -125,9 +137,7 @@ int vfio_find_any(const struct vfio_kernel *kernel, const char *name, struct vfi
 		return rc;
 	link_target(kernel, place, "driver", driver, driver_size);
 	link_target(kernel, place, "iommu", place->unit, sizeof(place->unit));
-	link_target(kernel, place, "iommu_group", group, sizeof(group));
-	if (group[0])
-		place->group = (int)strtol(group, NULL, 10);
+	place->group = find_group(kernel, place->sysfs);
 	snprintf(path, sizeof(path), "%s/vfio-dev", place->sysfs);
 	if (!kernel->find(kernel->context, path, "vfio", cdev, sizeof(cdev)))
 		snprintf(place->cdev, sizeof(place->cdev), "/dev/vfio/devices/%s", cdev);
@@ -155,4 +165,60 @@ int vfio_find(const struct vfio_kernel *kernel, const char *name, struct vfio_pl
 			  "vfio %s: %s%s%s; `nidus vfio bind %s` gives it to vfio-pci", name,
 			  driver[0] ? "the host's driver " : "no driver is bound to it", driver,
 			  driver[0] ? " is using it" : "", place->address);
+}
+
+/* --- Groups --- */
+
+int vfio_find_group(const struct vfio_kernel *kernel, int fd)
+{
+	unsigned int major, minor;
+	char path[64];
+
+	if (kernel->device_number(kernel->context, fd, &major, &minor))
+		return -1;
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/device", major, minor);
+	return find_group(kernel, path);
+}
+
+/* A device of the VM that is, or may be, in @host's group; NULL: none. context->lock held. */
+static const struct vfio_host *find_neighbour(const struct vfio_host *host, bool behind)
+{
+	const struct vfio_host *other = host->context->hosts;
+
+	for (; other; other = other->next) {
+		if (other == host || other->type1 || !(behind || other->unit))
+			continue;
+		if (other->group == host->group || other->group < 0 || host->group < 0)
+			break;
+	}
+	return other;
+}
+
+/*
+ * iommufd puts a domain in the place of another for a whole group, whichever member asks: each
+ * would use the tables of the one that the guest has bound last, and all calls would succeed. (Of
+ * type1, a group's second device is refused when it is opened.)
+ */
+int vfio_check_group(const struct vfio_host *host, bool behind, char *error, size_t size)
+{
+	const char *name = host->device->name;
+	const struct vfio_host *other;
+
+	pthread_mutex_lock(&host->context->lock);
+	other = host->type1 ? NULL : find_neighbour(host, behind);
+	pthread_mutex_unlock(&host->context->lock);
+	if (!other)
+		return 0;
+	if (host->group < 0 || other->group < 0)
+		return vfio_error(-EBUSY, error, size,
+				  "vfio %s: the IOMMU group of %s cannot be told (is /sys there?), "
+				  "and behind a unit it must not be that of %s: give the guest one "
+				  "of them, or leave out --vtd",
+				  name, host->group < 0 ? name : other->device->name,
+				  host->group < 0 ? other->device->name : name);
+	return vfio_error(-EBUSY, error, size,
+			  "vfio %s: it is in IOMMU group %d with %s, and the host has one set of "
+			  "tables for a group: behind a unit, give the guest one of them, or leave "
+			  "both out of --vtd",
+			  name, host->group, other->device->name);
 }

@@ -142,6 +142,27 @@ int vfio_host_respond(void *context, uint32_t pasid, unsigned int group, unsigne
 	return rc;
 }
 
+/* Until let_go(), nothing is read, and nothing that was is still to reach the unit. */
+static void hold(struct vfio_faults *faults)
+{
+	pthread_mutex_lock(&faults->delivery);
+	pthread_mutex_lock(&faults->lock);
+}
+
+static void let_go(struct vfio_faults *faults)
+{
+	pthread_mutex_unlock(&faults->lock);
+	pthread_mutex_unlock(&faults->delivery);
+}
+
+/* The kernel has answered it. */
+static void forget(struct vfio_device_groups *device, struct group *group)
+{
+	group->used = false;
+	vfio_count(&device->host->counters.responses, 1);
+	vfio_count(&device->host->counters.auto_responses, 1);
+}
+
 int vfio_faults_change(struct vfio_host *host, uint32_t pasid,
 		       int (*change)(struct vfio_host *host, uint32_t pasid, uint32_t hwpt),
 		       uint32_t hwpt)
@@ -150,17 +171,48 @@ int vfio_faults_change(struct vfio_host *host, uint32_t pasid,
 	struct vfio_device_groups *device;
 	int rc;
 
-	pthread_mutex_lock(&faults->lock);
+	hold(faults);
 	rc = change(host, pasid, hwpt);
 	device = rc ? NULL : find_host(faults, host);
-	for (unsigned int i = 0; device && i < VFIO_GROUPS; i++) {
-		if (!device->group[i].used || device->group[i].pasid != pasid)
-			continue;
-		device->group[i].used = false;
-		vfio_count(&host->counters.responses, 1);
-		vfio_count(&host->counters.auto_responses, 1);
-	}
+	for (unsigned int i = 0; device && i < VFIO_GROUPS; i++)
+		if (device->group[i].used && device->group[i].pasid == pasid)
+			forget(device, &device->group[i]);
+	let_go(faults);
+	return rc;
+}
+
+/* What is read of it from now on is answered at once. */
+static void remove_host(struct vfio_faults *faults, const struct vfio_host *host)
+{
+	struct vfio_device_groups **at = &faults->devices, *device;
+
+	while (*at && (*at)->host != host)
+		at = &(*at)->next;
+	device = *at;
+	if (!device)
+		return;
+	*at = device->next;
+	for (unsigned int i = 0; i < VFIO_GROUPS; i++)
+		if (device->group[i].used)
+			forget(device, &device->group[i]);
+	free(device);
+}
+
+int vfio_faults_give_back(struct vfio_host *host, int (*replace)(void *context), void *context)
+{
+	struct vfio_faults *faults = host->context->faults;
+	int rc;
+
+	if (!faults)
+		return replace(context);
+	hold(faults);
+	rc = replace(context);
+	if (!rc)
+		remove_host(faults, host);
 	pthread_mutex_unlock(&faults->lock);
+	if (!rc && host->unit)
+		vtd_forget_page_requests(host->unit, host->requester);
+	pthread_mutex_unlock(&faults->delivery);
 	return rc;
 }
 
@@ -171,7 +223,7 @@ void vfio_faults_answer_all(struct vfio_host *host)
 
 	if (!faults)
 		return;
-	pthread_mutex_lock(&faults->lock);
+	hold(faults);
 	device = find_host(faults, host);
 	for (unsigned int i = 0; device && i < VFIO_GROUPS; i++) {
 		if (!device->group[i].used)
@@ -180,6 +232,8 @@ void vfio_faults_answer_all(struct vfio_host *host)
 		vfio_count(&host->counters.auto_responses, 1);
 	}
 	pthread_mutex_unlock(&faults->lock);
+	vtd_forget_page_requests(host->unit, host->requester);
+	pthread_mutex_unlock(&faults->delivery);
 }
 
 int vfio_groups_add(struct vfio_host *host)
@@ -216,19 +270,10 @@ struct vfio_host *vfio_groups_host(struct vfio_faults *faults, uint32_t dev_id)
 void vfio_faults_forget(struct vfio_host *host)
 {
 	struct vfio_faults *faults = host->context->faults;
-	struct vfio_device_groups **at;
 
 	if (!faults)
 		return;
-	pthread_mutex_lock(&faults->lock);
-	for (at = &faults->devices; *at; at = &(*at)->next) {
-		struct vfio_device_groups *device = *at;
-
-		if (device->host != host)
-			continue;
-		*at = device->next;
-		free(device);
-		break;
-	}
-	pthread_mutex_unlock(&faults->lock);
+	hold(faults);
+	remove_host(faults, host);
+	let_go(faults);
 }

@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,6 +81,21 @@ static int kernel_realpath(void *context, const char *path, char *to, size_t siz
 	return rc;
 }
 
+static int kernel_device_number(void *context, int fd, unsigned int *major_number,
+				unsigned int *minor_number)
+{
+	struct stat stat;
+
+	(void)context;
+	if (fstat(fd, &stat))
+		return -errno;
+	if (!S_ISCHR(stat.st_mode))
+		return -ENOTTY;
+	*major_number = major(stat.st_rdev);
+	*minor_number = minor(stat.st_rdev);
+	return 0;
+}
+
 static int kernel_find(void *context, const char *path, const char *prefix, char *to, size_t size)
 {
 	DIR *dir = opendir(path);
@@ -131,6 +148,7 @@ const struct vfio_kernel vfio_kernel = {
 	.pread = kernel_pread,
 	.write = kernel_write,
 	.realpath = kernel_realpath,
+	.device_number = kernel_device_number,
 	.find = kernel_find,
 	.memlock = kernel_memlock,
 	.sleep = kernel_sleep,

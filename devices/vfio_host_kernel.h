@@ -22,6 +22,8 @@ struct vfio_kernel {
 	ssize_t (*write)(void *context, int fd, const void *from, size_t size);
 	/* The canonical path of @path, without links. 0; -ENAMETOOLONG if @size is too small. */
 	int (*realpath)(void *context, const char *path, char *to, size_t size);
+	/* The number of @fd, a character device. 0; -ENOTTY if it is none. */
+	int (*device_number)(void *context, int fd, unsigned int *major, unsigned int *minor);
 	/* The first name in directory @path that starts with @prefix. 0; -ENOENT if none does. */
 	int (*find)(void *context, const char *path, const char *prefix, char *to, size_t size);
 	/*

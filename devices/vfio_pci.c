@@ -125,6 +125,13 @@ void vfio_pci_failed(struct vfio_pci *vfio)
 	pthread_mutex_unlock(&vfio->pci.host->lock);
 }
 
+static int replace_file(void *context)
+{
+	const struct vfio_pci *vfio = context;
+
+	return vfio->file->replace(vfio->file, vfio->device->fd, vfio->nothing);
+}
+
 /* The host waits until nothing holds the device's file any more: descriptors and mappings. */
 void vfio_pci_requested(struct vfio_pci *vfio)
 {
@@ -139,7 +146,8 @@ void vfio_pci_requested(struct vfio_pci *vfio)
 	if (!vfio_lost(vfio))
 		lose(vfio);
 	vfio_bars_unmap(vfio);
-	rc = vfio->file->replace(vfio->file, vfio->device->fd, vfio->nothing);
+	rc = vfio->pci.dma.unit ? vfio_device_give_back(vfio->device, replace_file, vfio)
+				: replace_file(vfio);
 	pthread_mutex_unlock(&vfio->pci.host->lock);
 	if (rc)
 		log_error(VFIO, "%s: %s cannot be given back: %s", vfio->name, vfio->device->name,

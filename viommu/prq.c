@@ -30,6 +30,14 @@ void vtd_prq_destroy(struct vtd_unit *unit)
 	free(unit->prq.outstanding);
 }
 
+/* No cause for an event is left. prq.lock held. */
+static void settle(struct vtd_unit *unit)
+{
+	pthread_mutex_lock(&unit->faults.lock);
+	vtd_event_settled_locked(unit, VTD_EVENT_PAGE_REQUEST);
+	pthread_mutex_unlock(&unit->faults.lock);
+}
+
 void vtd_prq_reset(struct vtd_unit *unit)
 {
 	struct vtd_prq *prq = &unit->prq;
@@ -39,6 +47,8 @@ void vtd_prq_reset(struct vtd_unit *unit)
 	prq->status = 0;
 	prq->count = 0;
 	memset(prq->outstanding, 0, VTD_PRQ_SLOTS * sizeof(*prq->outstanding));
+	/* Of a request that came in since the events were reset. */
+	settle(unit);
 	pthread_mutex_unlock(&prq->lock);
 }
 
@@ -213,7 +223,17 @@ static int enqueue(struct vtd_unit *unit, const struct vtd_page_request *request
 	return 0;
 }
 
-/* The last request of a group must be remembered before the guest can answer it. */
+static bool is_on(struct vtd_unit *unit)
+{
+	return vtd_has_ecap(unit, VTD_ECAP_PRS) &&
+	       __atomic_load_n(&unit->translation, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * The last request of a group must be remembered before the guest can answer it. prq.lock held: a
+ * reset of the unit, which turns translation off before it takes that, may have come since the
+ * request was admitted, and the queue that there is now is nobody's.
+ */
 static int accept(struct vtd_unit *unit, const struct vtd_page_request *request)
 {
 	const struct vtd_prq_group group = { request->requester, request->pasid,
@@ -222,6 +242,8 @@ static int accept(struct vtd_unit *unit, const struct vtd_page_request *request)
 	bool known;
 	int rc;
 
+	if (!is_on(unit))
+		return -EFAULT;
 	if (!answered)
 		return enqueue(unit, request);
 	known = vtd_prq_find(&unit->prq, &group)->requester;
@@ -251,8 +273,7 @@ int vtd_page_request(struct vtd_unit *unit, const struct vtd_page_request *reque
 	int rc;
 
 	vtd_count(unit, request->requester, VTD_COUNT_PAGE_REQUESTS, 1);
-	if (!vtd_has_ecap(unit, VTD_ECAP_PRS) ||
-	    !__atomic_load_n(&unit->translation, __ATOMIC_ACQUIRE))
+	if (!is_on(unit))
 		return refuse(unit, request, VTD_RESPONSE_FAILURE, -EAGAIN);
 	reason = admit(unit, request, &silent);
 	if (reason) {
@@ -331,10 +352,7 @@ void vtd_prs_write(struct vtd_unit *unit, uint32_t value)
 {
 	pthread_mutex_lock(&unit->prq.lock);
 	unit->prq.status &= ~value;
-	if (!unit->prq.status) {
-		pthread_mutex_lock(&unit->faults.lock);
-		vtd_event_settled_locked(unit, VTD_EVENT_PAGE_REQUEST);
-		pthread_mutex_unlock(&unit->faults.lock);
-	}
+	if (!unit->prq.status)
+		settle(unit);
 	pthread_mutex_unlock(&unit->prq.lock);
 }

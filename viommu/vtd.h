@@ -271,7 +271,7 @@ struct vtd_host_ops {
 	 * 0 or negative errno.
 	 */
 	int (*flush)(void *context);
-	/* Answers a page request of the device; @cookie came with it. */
+	/* Answers a group of page requests of the device, by what it came with. */
 	int (*respond)(void *context, uint32_t pasid, unsigned int group, unsigned int code);
 	/* What the host's unit can do: our CAP and ECAP are cut by it. 0: do not cut. */
 	uint64_t cap, ecap;

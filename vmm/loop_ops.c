@@ -72,6 +72,15 @@ void loop_poll(struct loop *loop, struct loop_op *op, int fd, unsigned int event
 	loop_prepare(loop, op, IORING_OP_POLL_ADD, fd);
 }
 
+void loop_timeout(struct loop *loop, struct loop_op *op, const struct __kernel_timespec *time)
+{
+	op->address = (uintptr_t)time;
+	op->offset = 0;
+	op->len = 1;
+	op->flags = 0;
+	loop_prepare(loop, op, IORING_OP_TIMEOUT, -1);
+}
+
 void loop_cancel(struct loop *loop, struct loop_op *op)
 {
 	if (op->state == OP_IDLE || op->cancelled)

@@ -27,8 +27,9 @@
  * (vmm/iommu.c makes the units of viommu/ and says what is behind which).
  *
  * Locks, outermost first: the PCI host's lock, a virtio device's lock, MSI-X and INTx locks, the
- * IOAPIC's lock, a remapping unit's lock (viommu/unit.h), the routing table's lock, the unit's
- * interrupt remapping lock. The bus locks are held for lookups only.
+ * IOAPIC's lock, a remapping unit's lock (viommu/unit.h), those of its bindings in the host
+ * (devices/vfio_host.h) and of its page requests, the routing table's lock, the unit's interrupt
+ * remapping lock. The bus locks are held for lookups only.
  *
  * Restarts. A machine whose configuration says so starts anew when it is reset, in the same process
  * and behind the same filters: vmm/restart.h.

@@ -28,6 +28,8 @@
 #define FD_DMABUF    100040
 #define FD_SYSFS     100100
 
+#define MAJOR 510 /* of device files */
+
 static void expect(struct fake_iommufd *fake, bool condition, const char *rule)
 {
 	if (!condition && !fake->broken)
@@ -354,6 +356,20 @@ static unsigned int attached_domains(const struct fake_iommufd *fake)
 	return count;
 }
 
+/* The table is the group's: what another member has attached to @pasid, or NULL. */
+static struct fake_attachment *neighbour(struct fake_iommufd *fake, unsigned int index,
+					 uint32_t pasid)
+{
+	for (unsigned int i = 0; i < FAKE_DEVICES; i++) {
+		struct fake_vfio_device *device = &fake->device[i];
+
+		if (i != index && device->group == fake->device[index].group &&
+		    *attachment(device, pasid))
+			return *attachment(device, pasid);
+	}
+	return NULL;
+}
+
 static int attach(struct fake_iommufd *fake, unsigned int index, void *argument)
 {
 	const struct uapi_vfio_device_attach_iommufd_pt *cmd = argument;
@@ -362,6 +378,7 @@ static int attach(struct fake_iommufd *fake, unsigned int index, void *argument)
 	uint32_t pasid = with ? cmd->pasid : NO_PASID;
 	struct fake_attachment **at = attachment(device, pasid);
 	struct fake_object *hwpt = object(fake, cmd->pt_id, FAKE_PAGING), *old;
+	struct fake_attachment *other = neighbour(fake, index, pasid);
 
 	if (!hwpt)
 		hwpt = object(fake, cmd->pt_id, FAKE_NESTED);
@@ -370,6 +387,9 @@ static int attach(struct fake_iommufd *fake, unsigned int index, void *argument)
 	if (!hwpt || (with && pasid >> device->pasid_bits))
 		return -EINVAL;
 	if (with && !(hwpt->flags & UAPI_IOMMU_HWPT_ALLOC_PASID))
+		return -EINVAL;
+	/* The first of its device must be what the group has; a later one replaces it for all. */
+	if (!*at && other && other->hwpt != cmd->pt_id)
 		return -EINVAL;
 	old = *at ? &fake->object[(*at)->hwpt - 1] : NULL;
 	expect(fake, with || !old || !old->fault_id, "attach: no replacing of a fault domain");
@@ -381,6 +401,11 @@ static int attach(struct fake_iommufd *fake, unsigned int index, void *argument)
 	if (old) {
 		old->users--;
 		answer_all(fake, index, pasid);
+	}
+	if (other) {
+		fake->object[other->hwpt - 1].users--;
+		other->hwpt = cmd->pt_id;
+		hwpt->users++;
 	}
 	(*at)->pasid = pasid;
 	(*at)->hwpt = cmd->pt_id;
@@ -410,6 +435,12 @@ static int detach(struct fake_iommufd *fake, unsigned int index, void *argument)
 	if (*at)
 		drop(fake, index, at);
 	return 0;
+}
+
+int fake_device_file(struct fake_iommufd *fake, unsigned int device)
+{
+	fake->opens++;
+	return FD_DEVICE + (int)device;
 }
 
 void fake_take_back(struct fake_iommufd *fake, unsigned int device)
@@ -486,7 +517,7 @@ static ssize_t read_queue(struct fake_iommufd *fake, struct uapi_iommu_hwpt_pgfa
 		if (!group->used || group->read)
 			continue;
 		if (group->count > room - done)
-			return done ? (ssize_t)(done * sizeof(*to)) : -EINVAL;
+			return done ? (ssize_t)(done * sizeof(*to)) : fake->mute ? 0 : -EINVAL;
 		group->cookie = free_cookie(fake);
 		group->read = true;
 		for (unsigned int n = 0; n < group->count; n++)
@@ -830,31 +861,49 @@ static int give(char *to, size_t size, const char *text)
 static int fake_realpath(void *context, const char *path, char *to, size_t size)
 {
 	const struct fake_iommufd *fake = context;
-	char text[64];
+	char text[64], by_number[64];
 
+	if (fake->no_sysfs)
+		return -ENOENT;
 	if (!strcmp(path, "/sys/bus/pci/drivers/vfio-pci"))
 		return give(to, size, fake->no_driver ? NULL : path);
 	for (unsigned int i = 0; i < FAKE_DEVICES; i++) {
 		const struct fake_vfio_device *device = &fake->device[i];
 		const char *at = strstr(path, device->address);
 
+		snprintf(text, sizeof(text), "/sys/kernel/iommu_groups/%u", device->group);
+		snprintf(by_number, sizeof(by_number), "/sys/dev/char/%u:%u/device/iommu_group",
+			 MAJOR, i);
+		if (!strcmp(path, by_number))
+			return give(to, size, device->no_group ? NULL : text);
 		if (!at)
 			continue;
 		at += strlen(device->address);
-		if (!*at) {
-			snprintf(text, sizeof(text), "%s/pci0000:00/%s",
-				 fake->elsewhere ? "/tmp" : "/sys/devices", device->address);
-			return give(to, size, text);
-		}
 		if (!strcmp(at, "/driver"))
 			return give(to, size, device->driver);
 		if (!strcmp(at, "/iommu"))
 			return give(to, size, device->unit);
-		snprintf(text, sizeof(text), "/sys/kernel/iommu_groups/%u", 20 + i);
 		if (!strcmp(at, "/iommu_group"))
 			return give(to, size, device->no_group ? NULL : text);
+		if (*at)
+			continue;
+		snprintf(text, sizeof(text), "%s/pci0000:00/%s",
+			 fake->elsewhere ? "/tmp" : "/sys/devices", device->address);
+		return give(to, size, text);
 	}
 	return -ENOENT;
+}
+
+static int fake_device_number(void *context, int fd, unsigned int *major, unsigned int *minor)
+{
+	unsigned int index = (unsigned int)(fd - FD_DEVICE);
+
+	(void)context;
+	if (index >= FAKE_DEVICES)
+		return -ENOTTY;
+	*major = MAJOR;
+	*minor = index;
+	return 0;
 }
 
 static int fake_find(void *context, const char *path, const char *prefix, char *to, size_t size)
@@ -913,6 +962,7 @@ void fake_iommufd_init(struct fake_iommufd *fake)
 			    .write = fake_write,
 			    .realpath = fake_realpath,
 			    .find = fake_find,
+			    .device_number = fake_device_number,
 			    .memlock = fake_memlock,
 			    .sleep = fake_sleep },
 		.memlock = UINT64_MAX,
@@ -926,6 +976,7 @@ void fake_iommufd_init(struct fake_iommufd *fake)
 		device->driver = "/sys/bus/pci/drivers/vfio-pci";
 		device->unit = "/sys/devices/virtual/iommu/dmar0";
 		device->pasid_bits = 16;
+		device->group = 20 + i;
 		device->capabilities = UAPI_IOMMU_HW_CAP_PCI_PASID_PRIV;
 		device->info_type = UAPI_IOMMU_HW_INFO_TYPE_INTEL_VTD;
 		device->cap = UINT64_MAX;

@@ -51,7 +51,7 @@ struct fake_attachment {
 struct fake_vfio_device {
 	const char *address, *driver, *unit;
 	bool open, bound, no_cdev, no_group, no_reset, taken_back, bridge;
-	unsigned int pasid_bits;
+	unsigned int pasid_bits, group; /* of the IOMMU: its members have one table */
 	uint64_t capabilities, cap, ecap;
 	uint32_t info_type;
 	uint8_t config[4096];
@@ -76,6 +76,7 @@ struct fake_iommufd {
 	bool elsewhere;	    /* names lead out of sysfs */
 	bool dmabuf;	    /* memory of devices can be mapped: each piece is at FAKE_DMABUF */
 	bool token;	    /* devices are opened with a VF token only */
+	bool no_sysfs;	    /* it is not mounted */
 	int open_error;	    /* of /dev/iommu */
 	uint64_t memlock;
 	bool ipc_lock;		       /* the capability, which the sandbox takes */
@@ -93,6 +94,7 @@ struct fake_iommufd {
 	unsigned long fail_request; /* calls of this number fail, fail_times times */
 	unsigned int fail_times;
 	unsigned int fail_reads; /* of the queue, from now on */
+	bool mute; /* a read says 0 of a group that does not fit, as some kernels do */
 	int fail_error;
 	unsigned int meanwhile_call; /* while the n-th call is made (1: the next), ... */
 	void (*meanwhile)(void *context);
@@ -115,6 +117,9 @@ struct fake_iommufd {
 
 	const char *broken; /* the first rule that a call broke, or NULL */
 };
+
+/* The file of a device, for who inherits it. */
+int fake_device_file(struct fake_iommufd *fake, unsigned int device);
 
 /* Two devices, 0000:06:0d.0 and 0000:06:0e.0, behind a unit that can do everything. */
 void fake_iommufd_init(struct fake_iommufd *fake);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/time_types.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -232,6 +234,29 @@ static void cancel(void **state)
 	wait_for(b->loop, &r.calls);
 	assert_int_equal(r.value, 1);
 	assert_int_equal(byte, 'y');
+}
+
+static void timeouts(void **state)
+{
+	static const struct __kernel_timespec soon = { .tv_nsec = 20 * 1000000 };
+	static const struct __kernel_timespec late = { .tv_sec = 3600 };
+	struct bench *b = *state;
+	struct result r = { .op.done = done }, p = r;
+	struct timespec from, to;
+	int64_t passed;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	loop_timeout(b->loop, &r.op, &soon);
+	loop_timeout(b->loop, &p.op, &late);
+	wait_for(b->loop, &r.calls);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	passed = (to.tv_sec - from.tv_sec) * 1000000000 + to.tv_nsec - from.tv_nsec;
+	assert_int_equal(r.value, -ETIME);
+	assert_true(passed >= soon.tv_nsec);
+	assert_int_equal(p.calls, 0);
+	loop_cancel(b->loop, &p.op);
+	wait_for(b->loop, &p.calls);
+	assert_int_equal(p.value, -ECANCELED);
 }
 
 static struct result *victim;
@@ -480,6 +505,7 @@ int main(void)
 		TEST(more_waiting_than_the_ring_holds),
 		TEST(registered_files),
 		TEST(cancel),
+		TEST(timeouts),
 		TEST(cancel_what_has_completed),
 		TEST(watches),
 		TEST(watch_stops_itself),

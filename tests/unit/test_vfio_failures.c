@@ -208,7 +208,7 @@ static bool guest_lives(struct world *w, uint64_t second_stage)
 /*
  * A call that fails for the guest is one that the guest is told of, and that it can repeat. (Two
  * kinds nobody needs to be told of: destroying what nobody uses, and reading page requests, which
- * are read again.)
+ * are read again, some time later.)
  */
 static void guest_with_failures(struct world *w, bool rest)
 {
@@ -228,6 +228,7 @@ static void guest_with_failures(struct world *w, bool rest)
 		told += !guest_lives(w, second_stage);
 		left = w->host.fail_call;
 		w->host.fail_call = 0;
+		world_rest(w);
 		vtd_fixture_submit(
 			&w->f, VTD_DESC_PASID_CACHE | vtd_put(VTD_PASID_CACHE_GLOBAL, VTD_DESC_G),
 			0);

@@ -234,6 +234,110 @@ static void test_no_unit(void **state)
 			 (uintptr_t)w->f.memory + 0x7000);
 }
 
+/* As two devices may be given: by name or by an inherited file. */
+static int open_pair(struct world *w, bool by_file)
+{
+	int rc = world_open_context(w, 0);
+
+	for (unsigned int i = 0; i < 2 && !rc; i++) {
+		struct vfio_device_options options = { .name = i ? "fd 8" : "fd 7" };
+
+		options.fd = by_file ? fake_device_file(&w->host, i) : -1;
+		rc = by_file ? vfio_device_open(w->context, &options, &w->device[i], w->error,
+						sizeof(w->error))
+			     : world_open_device(w, i, VFIO_NESTED_AUTO);
+	}
+	return rc;
+}
+
+static int attach_directly(struct world *w, unsigned int index)
+{
+	return vfio_device_attach(&w->device[index], NULL, NULL, w->error, sizeof(w->error));
+}
+
+static void close_pair(struct world *w)
+{
+	vfio_device_close(&w->device[1]);
+	world_start_again(w);
+	vtd_fixture_attach(&w->f, OTHER);
+}
+
+/* Members of one group have one table: behind a unit, the guest gets one of them. */
+static void test_one_of_a_group(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned int by_file = 0; by_file < 2; by_file++) {
+		w->host.device[1].group = w->host.device[0].group;
+		assert_int_equal(open_pair(w, by_file), 0);
+		/* The other one has no attachment yet, but will. */
+		assert_int_equal(world_attach(w, 0), -EBUSY);
+		assert_string_equal(w->error,
+				    by_file ? "vfio fd 7: it is in IOMMU group 20 with fd 8, and "
+					      "the host has one set of tables for a group: behind "
+					      "a unit, give the guest one of them, or leave both "
+					      "out of --vtd"
+					    : "vfio 06:0d.0: it is in IOMMU group 20 with "
+					      "0000:06:0e.0, and the host has one set of tables "
+					      "for a group: behind a unit, give the guest one of "
+					      "them, or leave both out of --vtd");
+		assert_null(w->host.device[0].attached);
+		close_pair(w);
+		/* One of them behind a unit is one too many, in either order. */
+		w->host.device[1].group = w->host.device[0].group;
+		assert_int_equal(open_pair(w, by_file), 0);
+		assert_int_equal(attach_directly(w, 0), 0);
+		assert_int_equal(world_attach(w, 1), -EBUSY);
+		close_pair(w);
+		/* Without one, all of them have the guest's memory. */
+		w->host.device[1].group = w->host.device[0].group;
+		assert_int_equal(open_pair(w, by_file), 0);
+		assert_int_equal(attach_directly(w, 0), 0);
+		assert_int_equal(attach_directly(w, 1), 0);
+		assert_ptr_equal(fake_attached(&w->host, 0, NO_PASID),
+				 fake_attached(&w->host, 1, NO_PASID));
+		close_pair(w);
+		/* And two groups are two. */
+		assert_int_equal(open_pair(w, by_file), 0);
+		assert_int_equal(world_attach(w, 0), 0);
+		assert_int_equal(world_attach(w, 1), 0);
+		close_pair(w);
+	}
+}
+
+/* A device that was opened after the other was attached. */
+static void test_second_of_a_group(void **state)
+{
+	struct world *w = *state;
+
+	w->host.device[1].group = w->host.device[0].group;
+	assert_int_equal(world_open_context(w, 0), 0);
+	assert_int_equal(world_open_device(w, 0, VFIO_NESTED_ON), 0);
+	assert_int_equal(world_attach(w, 0), 0);
+	assert_int_equal(world_open_device(w, 1, VFIO_NESTED_OFF), 0);
+	assert_int_equal(attach_directly(w, 1), -EBUSY);
+	assert_int_equal(world_attach(w, 1), -EBUSY);
+	assert_non_null(strstr(w->error, "IOMMU group 20 with 06:0d.0"));
+}
+
+/* Nobody knows the group of an inherited file: one such device behind a unit is no risk. */
+static void test_unknown_group(void **state)
+{
+	struct world *w = *state;
+
+	w->host.no_sysfs = true;
+	assert_int_equal(open_pair(w, true), 0);
+	assert_int_equal(world_attach(w, 0), -EBUSY);
+	assert_non_null(strstr(w->error, "the IOMMU group of fd 7 cannot be told"));
+	vfio_device_close(&w->device[1]);
+	assert_int_equal(world_attach(w, 0), 0);
+	assert_int_equal(world_open_device(w, 1, VFIO_NESTED_OFF), -ENOENT);
+	w->host.no_sysfs = false;
+	assert_int_equal(world_open_device(w, 1, VFIO_NESTED_OFF), 0);
+	assert_int_equal(attach_directly(w, 1), -EBUSY);
+	assert_non_null(strstr(w->error, "the IOMMU group of fd 7 cannot be told"));
+}
+
 /* The same by groups. */
 static void test_type1_refusals(void **state)
 {
@@ -820,6 +924,9 @@ int main(void)
 		TEST(test_shadowed, world_setup_closed),
 		TEST(test_old_kernel_has_no_pasids, world_setup_closed),
 		TEST(test_no_unit, world_setup_closed),
+		TEST(test_one_of_a_group, world_setup_closed),
+		TEST(test_second_of_a_group, world_setup_closed),
+		TEST(test_unknown_group, world_setup_closed),
 		TEST(test_type1_refusals, world_setup_closed),
 		TEST(test_locked_memory, world_setup_closed),
 		TEST(test_bind_costs_two_calls, world_setup),

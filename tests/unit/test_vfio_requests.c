@@ -4,13 +4,21 @@
  * their answers.
  */
 #include <errno.h>
+#include <linux/io_uring.h>
+#include <linux/vfio.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "devices/base.h"
+#include "devices/vfio_host_fault.h"
+#include "devices/vfio_pci.h"
 #include "devices/vfio_uapi.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/fake_vfio.h"
@@ -149,6 +157,207 @@ static void test_reset_answers_all(void **state)
 	assert_int_equal(world_counters(w).responses, 5);
 }
 
+/* --- What comes between the reading of groups and their delivery --- */
+
+/* Guest memory; at its first use another thread acts on the device, and is given time. */
+struct passer_by {
+	struct world *w;
+	const struct vtd_memory_ops *memory;
+	void *memory_context;
+	void (*act)(struct world *w);
+	pthread_t thread;
+	bool started, overtook, done; /* done: atomic */
+};
+
+static void *pass_by(void *context)
+{
+	struct passer_by *other = context;
+
+	other->act(other->w);
+	__atomic_store_n(&other->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void *ptr_and_act(void *context, uint64_t gpa, uint64_t len)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	struct passer_by *other = context;
+
+	if (!other->started) {
+		other->started = true;
+		assert_int_equal(pthread_create(&other->thread, NULL, pass_by, other), 0);
+		for (unsigned int i = 0; i < 100 && !other->overtook; i++) {
+			nanosleep(&ms, NULL);
+			other->overtook = __atomic_load_n(&other->done, __ATOMIC_ACQUIRE);
+		}
+	}
+	return other->memory->ptr(other->memory_context, gpa, len);
+}
+
+static void unbind(struct world *w)
+{
+	assert_int_equal(world_unbind(w, 0, PASID), 0);
+}
+
+static void answer(struct world *w)
+{
+	vfio_device_answer_faults(&w->device[0]);
+}
+
+static int take_back(void *context)
+{
+	struct world *w = context;
+
+	fake_take_back(&w->host, 0);
+	return 0;
+}
+
+static void give_back(struct world *w)
+{
+	assert_int_equal(vfio_device_give_back(&w->device[0], take_back, w), 0);
+}
+
+/*
+ * A guest that has unbound a PASID drains it at once. What was read before is in its queue by then,
+ * and nothing comes after.
+ */
+static void test_nothing_comes_late(void **state)
+{
+	static void (*const acts[])(struct world * w) = { unbind, answer, give_back };
+	static const struct vtd_memory_ops ops = { .ptr = ptr_and_act };
+	struct world *w = *state;
+	struct vtd_unit *unit = w->f.unit;
+
+	guest_faults(w);
+	for (unsigned int i = 0; i < ARRAY_SIZE(acts); i++) {
+		struct passer_by other = { .w = w,
+					   .memory = unit->memory,
+					   .memory_context = unit->memory_context,
+					   .act = acts[i] };
+		uint64_t tail = vtd_fixture_read64(&w->f, VTD_PQT);
+		unsigned int group[3];
+
+		/* The last act but one left it bound. */
+		if (i == 1)
+			assert_int_equal(vfio_host_bind(w->behind[0], PASID,
+							&(struct vtd_binding){ .type = VTD_BIND_FS,
+									       .fs_root = ROOT,
+									       .fs_width = 48,
+									       .faultable = true }),
+					 0);
+		for (unsigned int n = 0; n < 3; n++)
+			group[n] = fake_fault(&w->host, 0, PASID, 0x1000 * n, 1, 1);
+		unit->memory = &ops;
+		unit->memory_context = &other;
+		world_turn(w);
+		unit->memory = other.memory;
+		unit->memory_context = other.memory_context;
+		assert_true(other.started);
+		pthread_join(other.thread, NULL);
+		assert_false(other.overtook);
+		assert_int_equal(vtd_fixture_read64(&w->f, VTD_PQT), tail + 3 * 32);
+		for (unsigned int n = 0; n < 3; n++) {
+			assert_false(w->host.group[group[n]].used);
+			assert_int_equal(w->host.group[group[n]].answer,
+					 UAPI_IOMMU_PAGE_RESP_INVALID);
+		}
+		assert_int_equal(world_counters(w).responses, 3 * (i + 1));
+		/* Unbinding leaves them to the guest, which answers late, to nobody. */
+		if (acts[i] == unbind)
+			for (unsigned int n = 0; n < 3; n++)
+				guest_answer(w, guest_request(w, n, 0x1000 * n, true),
+					     VTD_RESPONSE_SUCCESS);
+		assert_int_equal(unit->prq.count, 0);
+	}
+	assert_int_equal(w->host.stray_answers, 0);
+}
+
+/* --- Given back to the host --- */
+
+static int refuse(void *context)
+{
+	(void)context;
+	return -EBADF;
+}
+
+/* The kernel gives the cookies of a device that went to the next one's groups. */
+static void test_given_back(void **state)
+{
+	struct world *w = *state;
+	unsigned int first, other, late, old;
+
+	guest_faults(w);
+	first = fake_fault(&w->host, 0, PASID, 0x1000, 1, 1);
+	world_turn(w);
+	old = guest_request(w, 0, 0x1000, true);
+	assert_int_equal(vfio_device_give_back(&w->device[0], refuse, w), -EBADF);
+	assert_true(w->host.group[first].used);
+	assert_int_equal(w->f.unit->prq.count, 1);
+	give_back(w);
+	assert_int_equal(w->host.group[first].answer, UAPI_IOMMU_PAGE_RESP_INVALID);
+	assert_int_equal(w->f.unit->prq.count, 0);
+	assert_int_equal(world_counters(w).responses, 1);
+	assert_int_equal(world_counters(w).auto_responses, 1);
+	other = fake_fault(&w->host, 1, PASID, 0x2000, 1, 1);
+	world_turn(w);
+	assert_int_equal(w->host.group[other].cookie, w->host.group[first].cookie);
+	guest_answer(w, old, VTD_RESPONSE_SUCCESS);
+	assert_true(w->host.group[other].used);
+	/* And nobody knows the device any more. */
+	late = fake_fault(&w->host, 0, PASID, 0x3000, 1, 1);
+	world_turn(w);
+	assert_int_equal(w->host.group[late].answer, UAPI_IOMMU_PAGE_RESP_INVALID);
+	assert_int_equal(vtd_fixture_read64(&w->f, VTD_PQT), 2 * 32);
+	guest_set_entry(w, PASID, 0, 0, 0);
+	guest_entry_changed(w, PASID);
+	assert_false(w->host.group[other].used);
+	assert_int_equal(w->host.stray_answers, 0);
+}
+
+static int replace(const struct vfio_file *file, int fd, int by)
+{
+	const struct fake_vfio *fake = container_of(file, struct fake_vfio, file);
+	const struct vfio_host *host = fake->device.backend_data;
+
+	(void)fd;
+	(void)by;
+	fake_take_back(host->kernel->context, 0);
+	return 0;
+}
+
+/* The function of the guest does that when the host asks for the device. */
+static void test_host_asks_for_it(void **state)
+{
+	struct world *w = *state;
+	struct machine *machine = fake_machine_create();
+	struct fake_vfio *fake = fake_vfio_create();
+	struct vfio_pci *vfio;
+	unsigned int group, before, after;
+
+	guest_faults(w);
+	fake->irq[VFIO_PCI_REQ_IRQ_INDEX].count = 1;
+	fake->device.backend_data = w->behind[0];
+	fake->file.replace = replace;
+	vfio = vfio_pci_create_on(&machine->host, w->loop, "vfio0", &fake->device, &fake->file,
+				  w->error, sizeof(w->error));
+	assert_non_null(vfio);
+	vfio->pci.dma.unit = w->f.unit;
+	group = fake_fault(&w->host, 0, PASID, 0x1000, 1, 1);
+	world_turn(w);
+	before = w->f.unit->prq.count;
+	assert_true(fake_vfio_signal(fake, VFIO_PCI_REQ_IRQ_INDEX, 0));
+	world_turn(w);
+	after = w->f.unit->prq.count;
+	vfio_pci_quiesce(vfio);
+	world_turn(w);
+	vfio_pci_destroy(vfio);
+	fake_vfio_destroy(fake);
+	fake_machine_destroy(machine);
+	assert_int_equal(w->host.group[group].answer, UAPI_IOMMU_PAGE_RESP_INVALID);
+	assert_int_equal(before, 1);
+	assert_int_equal(after, 0);
+}
+
 /* 127 fit in the guest's queue, 512 in a device's indices; all are answered in the end. */
 static void test_many_page_requests(void **state)
 {
@@ -201,6 +410,78 @@ static void test_odd_groups(void **state)
 	fake_fault(&w->host, 0, PASID, 0x7000, 1, 1);
 	world_turn(w);
 	assert_int_equal(world_counters(w).faults, 2002);
+}
+
+/* Some kernels say nothing of a group that does not fit, and a queue may be empty meanwhile. */
+static void test_nothing_to_read(void **state)
+{
+	struct world *w = *state;
+	uint64_t one = 1;
+	unsigned int large;
+
+	guest_faults(w);
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(write(w->host.queue_fd, &one, sizeof(one)), sizeof(one));
+		world_turn(w);
+		fake_fault(&w->host, 0, PASID, 0x1000, 1, 1);
+		world_turn(w);
+	}
+	assert_int_equal(world_counters(w).faults, 3);
+	assert_int_equal(w->context->faults->records, 512);
+	w->host.mute = true;
+	large = fake_fault(&w->host, 0, PASID, 0x1000, 1, 2000);
+	for (unsigned int i = 0; i < 4; i++)
+		world_turn(w);
+	assert_int_equal(world_counters(w).faults, 2003);
+	assert_false(w->host.group[large].used);
+	assert_int_equal(w->context->faults->records, 2048);
+}
+
+/* It comes to rest where there cannot be more room, and does not give up. */
+static void test_never_fits(void **state)
+{
+	struct world *w = *state;
+	unsigned int large, next;
+
+	guest_faults(w);
+	w->host.mute = true;
+	large = fake_fault(&w->host, 0, PASID, 0x1000, 1, 65537);
+	for (unsigned int i = 0; i < 40; i++)
+		world_turn(w);
+	assert_int_equal(w->context->faults->records, 65536);
+	assert_int_equal(w->context->faults->poll.opcode, IORING_OP_TIMEOUT);
+	/* Its PASID goes; the next one is served. */
+	unbind(w);
+	assert_false(w->host.group[large].used);
+	next = fake_fault(&w->host, 0, PASID, 0x1000, 1, 1);
+	world_rest(w);
+	world_turn(w);
+	assert_true(w->host.group[next].read);
+	assert_int_equal(world_counters(w).errors, 0);
+}
+
+/* As long as it takes, but not all the time. */
+static void test_no_memory_for_a_while(void **state)
+{
+	enum { READS = 20 };
+	struct world *w = *state;
+	struct timespec from, to;
+
+	guest_faults(w);
+	w->host.fail_reads = READS;
+	w->host.fail_error = -ENOMEM;
+	fake_fault(&w->host, 0, PASID, 0x1000, 1, 1);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	while (w->host.fail_reads)
+		assert_int_equal(loop_turn(w->loop, true), 0);
+	world_rest(w);
+	world_turn(w);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	assert_int_equal(world_counters(w).faults, 1);
+	assert_int_equal(world_counters(w).errors, 0);
+	/* Each attempt came 10 ms after the last one. */
+	assert_true((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 >=
+		    READS * 10 - 1);
 }
 
 /* A few times it is tried again, and counted; a queue that cannot be read at all is given up. */
@@ -263,8 +544,14 @@ int main(void)
 		TEST(test_queue_is_off_or_full, world_setup),
 		TEST(test_detached_groups_are_forgotten, world_setup),
 		TEST(test_reset_answers_all, world_setup),
+		TEST(test_nothing_comes_late, world_setup),
+		TEST(test_given_back, world_setup),
+		TEST(test_host_asks_for_it, world_setup),
 		TEST(test_many_page_requests, world_setup),
 		TEST(test_odd_groups, world_setup),
+		TEST(test_nothing_to_read, world_setup),
+		TEST(test_never_fits, world_setup),
+		TEST(test_no_memory_for_a_while, world_setup),
 		TEST(test_unreadable_queue, world_setup),
 		TEST(test_loop_never_turned, world_setup_closed),
 	};

@@ -404,6 +404,48 @@ static void test_translation_or_feature_off(void **state)
 	assert_int_equal(vtd_counter(w->f.unit, VTD_COUNT_PAGE_AUTO_RESPONSES), 2);
 }
 
+/* Memory that is seen just before somebody else resets the unit. */
+struct reset_between {
+	struct vtd_unit *unit;
+	const struct vtd_memory_ops *memory;
+	void *memory_context;
+	unsigned int accesses; /* to go */
+};
+
+static void *ptr_and_reset(void *context, uint64_t gpa, uint64_t len)
+{
+	struct reset_between *between = context;
+
+	if (between->accesses && !--between->accesses)
+		vtd_reset(between->unit);
+	return between->memory->ptr(between->memory_context, gpa, len);
+}
+
+/* A request that was admitted before the reset has no queue any more: nothing is at GPA 0. */
+static void test_reset_while_asking(void **state)
+{
+	static const struct vtd_memory_ops ops = { .ptr = ptr_and_reset };
+	struct world *w = *state;
+	struct vtd_unit *unit = w->f.unit;
+	struct reset_between between = { unit, unit->memory, unit->memory_context, 2 };
+
+	unit->memory = &ops;
+	unit->memory_context = &between;
+	assert_int_equal(send_group(w, 1), -EAGAIN);
+	assert_int_equal(between.accesses, 0);
+	unit->memory = between.memory;
+	unit->memory_context = between.memory_context;
+	/* It was not the tables that refused it. */
+	assert_int_equal(vtd_counter(unit, VTD_COUNT_FAULTS), 0);
+	assert_int_equal(w->device->responses, 1);
+	assert_int_equal(w->device->response[0].code, VTD_RESPONSE_FAILURE);
+	for (unsigned int i = 0; i < 32; i += 8)
+		assert_int_equal(vtd_fixture_load(&w->f, i), 0);
+	assert_int_equal(vtd_pq_read(unit, VTD_PQT), 0);
+	assert_int_equal(unit->prq.count, 0);
+	assert_false(vtd_event_read(unit, VTD_EVENT_PAGE_REQUEST, 0) & VTD_EVENT_IP);
+}
+
 /* --- Overflow --- */
 
 static void fill(struct world *w)
@@ -703,6 +745,7 @@ int main(void)
 		TEST(test_admission),
 		TEST(test_pasid_table_has_no_say),
 		TEST(test_translation_or_feature_off),
+		TEST(test_reset_while_asking),
 		TEST(test_overflow),
 		TEST(test_outstanding_is_bounded),
 		TEST(test_event),

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/vfio_world.h"
 
+#include <linux/io_uring.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "devices/vfio_host_fault.h"
 
 static const char *const names[] = { "06:0d.0", "0000:06:0e.0" };
 
@@ -248,6 +251,12 @@ void world_turn(struct world *w)
 {
 	for (unsigned int i = 0; i < 3; i++)
 		loop_turn(w->loop, false);
+}
+
+void world_rest(struct world *w)
+{
+	while (w->context->faults->poll.opcode == IORING_OP_TIMEOUT)
+		assert_int_equal(loop_turn(w->loop, true), 0);
 }
 
 void guest_map(struct world *w, uint64_t table, uint64_t iova, uint64_t gpa, uint64_t bits)

@@ -54,6 +54,8 @@ int world_teardown(void **state);
 void world_start_again(struct world *w);
 /* The loop's thread has time. */
 void world_turn(struct world *w);
+/* Lets the pause pass that the reading of page requests makes when there is no memory. */
+void world_rest(struct world *w);
 
 /* --- The backend, as the unit calls it --- */
 
