@@ -28,7 +28,7 @@
  * The loop's thread takes a context's `lock`, too, where it unmaps the BARs of a device that the
  * host wants back (vfio_peer_unmap()). All I/O of the VM then waits for the bind or the flush that
  * is under way: what these do is bounded (vfio_host_shadow.h), what takes long looks at
- * vtd_halted(), and none waits for the loop's thread.
+ * vtd_halted(), and none waits for the loop's thread but for a delivery of page requests.
  */
 #ifndef NIDUS_DEVICES_VFIO_HOST_H
 #define NIDUS_DEVICES_VFIO_HOST_H
