@@ -75,6 +75,8 @@ is 'which works again' "$(guest_said h1 g1 again)" 0
 is "G1's kernel has no complaint" "$(guest_said h1 g1 trouble)" 0
 like 'the way taken is told' "$(said h1 stats)" 'path=iommufd, nested in dmar0'
 like 'no access to its registers has left G1' "$(said h1 stats)" ' bar_exits=0 '
+like 'its memory is a target of DMA of others, by dma-bufs' "$(said h1 stats)" ' peer_maps=[1-9]'
+like 'none of which the kernel has refused' "$(said h1 stats)" ' peer_refusals=0( |$)'
 like 'the host takes the device back while G1 runs' "$(said h1 unbind)" '^0 '
 like 'G1 sees that it is gone' "$(guest_said h1 g1 vendor)" 'ff ff'
 is 'and ends by itself, later' "$(said h1 g1-status)" 0
