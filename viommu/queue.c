@@ -125,11 +125,9 @@ void vtd_queue_run(struct vtd_unit *unit)
 
 void vtd_queue_enable(struct vtd_unit *unit, bool on)
 {
-	/*
-	 * The head alone starts anew (11.4.9.1): a time-out that no wait has said is still to be
-	 * said.
-	 */
+	/* Whoever starts anew has waited for nothing of before: nobody is owed its time-outs. */
 	unit->queue.head = 0;
+	unit->queue.timed_out = false;
 	if (on)
 		vtd_queue_run(unit);
 }

@@ -543,28 +543,6 @@ static void test_timeout_at_the_end(void **state)
 	vtd_fixture_destroy(&f);
 }
 
-/* A queue in error did not come to say it: the next one does. */
-static void test_timeout_outlives_the_queue(void **state)
-{
-	(void)state;
-	start(NULL, true, SCALABLE);
-	device->result = -ETIMEDOUT;
-	vtd_fixture_store(&f, FIXTURE_QUEUE, PASID_DEVTLB);
-	vtd_fixture_store(&f, FIXTURE_QUEUE + 32, 0);
-	vtd_fixture_write32(&f, VTD_IQT, 64);
-	assert_int_equal(errors(), VTD_FSTS_IQE);
-	assert_true(vtd_fixture_command(&f, VTD_GCMD_QIE, false));
-	vtd_fixture_write32(&f, VTD_FSTS, VTD_FSTS_IQE);
-	assert_true(vtd_fixture_queue(&f, true));
-	assert_int_equal(errors(), 0);
-	assert_false(vtd_fixture_wait(&f));
-	assert_int_equal(errors(), VTD_FSTS_ITE);
-	assert_int_equal(vtd_get(vtd_fixture_read64(&f, VTD_IQERCD), VTD_IQERCD_ITESID), SOURCE);
-	vtd_fixture_write32(&f, VTD_FSTS, VTD_FSTS_ITE);
-	assert_true(vtd_fixture_wait(&f));
-	vtd_fixture_destroy(&f);
-}
-
 /* A completion that makes no sense is reported and holds nothing up. */
 static void test_completion_error(void **state)
 {
@@ -910,7 +888,6 @@ int main(void)
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_timeout_at_the_end),
-		cmocka_unit_test(test_timeout_outlives_the_queue),
 		cmocka_unit_test(test_completion_error),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_wait_interrupt),
