@@ -79,7 +79,9 @@ like 'nidus vfio bind' "$(said h1 bind)" '^0 '
 like 'nidus check: bound' "$(said h1 check-bound)" '^0 '
 like 'nesting is refused, with the reason' "$(said h1 nested)" \
 	'^2 .*--vfio .*: the host.s kernel has no iommufd \(CONFIG_IOMMUFD\)'
-like 'the way taken, and what it costs' "$(tr -d '\r' <"$W/h1.out" | grep -m 1 '^edu: nidus: \[warn\]')" \
+like 'the way taken, without a unit' "$(tr -d '\r' <"$W/h1.out" | grep -m 1 '^edu: nidus: \[notice\]')" \
+	"type1, no unit: the guest's memory is mapped as a whole"
+like 'and behind one, with what it costs' "$(tr -d '\r' <"$W/h1.out" | grep -m 1 '^vtd: nidus: \[warn\]')" \
 	'type1, shadowed: .*no first stage, PASIDs or page requests, and a system call for each mapping'
 rows_of h1 'edu in G1' edu
 rows_of h1 'edu behind a unit of G1' vtd
